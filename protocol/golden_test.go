@@ -1,0 +1,225 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sort"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/golden and the tables of README.md")
+
+func ptr[T any](v T) *T { return &v }
+
+// samples is one message of every type, with every field of its body set, so
+// that the goldens show all that a backend may meet.
+func samples(t testing.TB) map[string]Envelope {
+	t.Helper()
+	at := Time{Wall: "2026-11-22T04:21:07.250Z", Trusted: true, Boot: "1f2e3d4c", MonoMS: 86_400_250}
+	since := Time{Wall: "2026-11-22T04:20:22.000Z", Trusted: true, Boot: "1f2e3d4c", MonoMS: 86_355_000}
+	bodies := map[Type]any{
+		TypeAlert: Alert{
+			Class: "over_quota", Verdict: "confirmed", Since: since,
+			Candidates: []Candidate{{Class: "over_quota", P: 0.97}, {Class: "arrears", P: 0.02}},
+			Evidence:   []Evidence{{For: "over_quota", Fact: "usage reached 100 % of the plan 2 min before", Source: "meter", WeightDB: 20}},
+			DecideBy:   "sim_status of the platform",
+			Act:        &Action{Who: "owner", What: "top_up_or_wait", ResumesAt: "2026-12-01T00:00:00+08:00"},
+			Unstable:   true,
+		},
+		TypeClear:   Clear{Class: "over_quota", Since: since, LastedMS: 725_978_000, EndedBy: "cycle_start", FollowsTo: "weak_signal"},
+		TypeWarning: Warning{Kind: "forecast", Percent: 80, UsedBytes: 25_165_824, QuotaBytes: 31_457_280, CycleStart: "2026-11-01", CycleEnd: "2026-11-30", ExhaustedOn: "2026-11-27", PlusMinusD: 1.5, Days: 5},
+		TypeEvent:   MachineEvent{Name: "sale", Level: "info", Data: json.RawMessage(`{"slot":12,"fen":350,"paid":"wechat"}`)},
+		TypeState: State{
+			Class: "ok", Verdict: "confirmed", RSRP: ptr(-97.0), SINR: ptr(11.5), CSQ: ptr(18), RAT: "lte", PLMN: "460-00",
+			UsedBytes: 25_165_824, OwnBytes: 912_384, QuotaBytes: 31_457_280, Waiting: 3, UptimeS: 86_400,
+			AgentV: "1.0.0", Modem: "EC20F", Counts: map[string]int{"dropped": 0, "restarts": 1, "unparsed": 4},
+		},
+		TypeGap:     Gap{Priority: "metric", Count: 412, FirstSeq: 1001, LastSeq: 1530, From: since, To: at, Reason: "full"},
+		TypeReply:   Reply{ID: "c-20261122-0007", OK: false, Error: ErrExpired.Error(), Result: json.RawMessage(`{"received":"2026-11-22T04:21:07Z"}`)},
+		TypeLearned: Learned{Carrier: "460-00", Said: "EMM 7", Was: "over_quota", Confirmed: "cycle_start"},
+	}
+	out := map[string]Envelope{}
+	for typ, body := range bodies {
+		if v := reflect.ValueOf(body); hasZero(v) && typ != TypeReply {
+			t.Fatalf("sample %s leaves a field unset: %+v", typ, body)
+		}
+		raw, err := NewBody(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[string(typ)] = Envelope{V: Version, Device: "cw-000123", Epoch: "9a0b1c2d", Seq: 1531, Type: typ, At: at, Body: raw}
+	}
+	return out
+}
+
+func hasZero(v reflect.Value) bool {
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// goldens renders every message as it is on the wire: name to bytes and topic.
+func goldens(t testing.TB) (map[string][]byte, map[string]string) {
+	t.Helper()
+	files, topics := map[string][]byte{}, map[string]string{}
+	for name, e := range samples(t) {
+		raw, err := MarshalEnvelope(e)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		leaf, err := LeafFor(e.Type)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name], topics[name] = raw, Topic{DefaultPrefix, e.Device, leaf}.String()
+	}
+	status := Topic{DefaultPrefix, "cw-000123", LeafStatus}.String()
+	for name, s := range map[string]Status{"status_up": {Up: true}, "status_will": {}, "status_stop": {Why: "stop"}} {
+		files[name], topics[name] = MarshalStatus(s), status
+	}
+	cmd, err := SignCommand(testKey, "cw-000123", Command{
+		V: Version, ID: "c-20261122-0007", Expires: "2026-11-23T00:00:00Z", Do: "plan",
+		Args: json.RawMessage(`{"quota_bytes": 31457280, "cycle_day": 1, "utc_offset": "+08:00", "on_exhaust": "stop"}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files["command"], err = MarshalCommand(cmd); err != nil {
+		t.Fatal(err)
+	}
+	topics["command"] = Topic{DefaultPrefix, "cw-000123", LeafCommand}.String()
+	return files, topics
+}
+
+func TestGoldens(t *testing.T) {
+	files, topics := goldens(t)
+	for typ := range bodies {
+		if files[string(typ)] == nil {
+			t.Errorf("type %q has no golden", typ)
+		}
+	}
+	for name, raw := range files {
+		path := filepath.Join("testdata", "golden", name+".json")
+		if *update {
+			if err := os.WriteFile(path, append(bytes.Clone(raw), '\n'), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want = bytes.TrimSuffix(want, []byte("\n")); !bytes.Equal(raw, want) {
+			t.Errorf("%s: the wire changed; backends in the field read the old form.\nhave %s\nwant %s", name, raw, want)
+		}
+		switch {
+		case name == "command":
+			c, err := DecodeCommand(want)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if err := c.Verify("cw-000123", testPub); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case strings.HasPrefix(name, "status_"):
+			if _, err := DecodeStatus(want); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		default:
+			list, err := DecodePublish(topics[name], want)
+			if err != nil || len(list) != 1 {
+				t.Errorf("%s: decoded %d, %v", name, len(list), err)
+				continue
+			}
+			body, err := list[0].DecodeBody()
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if again, _ := NewBody(body); !bytes.Equal(again, list[0].Body) {
+				t.Errorf("%s: body changed on its way:\nhave %s\nwant %s", name, again, list[0].Body)
+			}
+		}
+	}
+	names, err := filepath.Glob("testdata/golden/*.json")
+	if err != nil || len(names) != len(files) {
+		t.Errorf("%d golden files for %d messages (%v)", len(names), len(files), err)
+	}
+}
+
+// TestReadme holds the tables of README.md to the code and the goldens.
+func TestReadme(t *testing.T) {
+	have, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fill(t, string(have), "topics", topicTable())
+	want = fill(t, want, "examples", exampleText(t))
+	if *update {
+		if err := os.WriteFile("README.md", []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(have) != want {
+		t.Error("README.md does not show what the code does; run go test ./protocol -update and read the diff")
+	}
+}
+
+func fill(t *testing.T, doc, block, text string) string {
+	t.Helper()
+	begin, end := fmt.Sprintf("<!-- %s: generated -->\n", block), fmt.Sprintf("<!-- %s: end -->", block)
+	i, j := strings.Index(doc, begin), strings.Index(doc, end)
+	if i < 0 || j < i {
+		t.Fatalf("README.md has no %s block", block)
+	}
+	return doc[:i+len(begin)] + text + doc[j:]
+}
+
+func topicTable() string {
+	var b strings.Builder
+	b.WriteString("| topic | way | QoS | retained | carries | types |\n|---|---|---|---|---|---|\n")
+	for _, row := range Leaves {
+		way, retained, types := "up", "no", []string{}
+		if row.Down {
+			way = "down"
+		}
+		if row.Retained {
+			retained = "yes"
+		}
+		for _, typ := range row.Types {
+			types = append(types, "`"+string(typ)+"`")
+		}
+		if len(types) == 0 {
+			types = []string{"no envelope"}
+		}
+		fmt.Fprintf(&b, "| `%s/<device>/%s` | %s | 1 | %s | %s | %s |\n", DefaultPrefix, row.Leaf, way, retained, row.What, strings.Join(types, " "))
+	}
+	return b.String()
+}
+
+func exampleText(t *testing.T) string {
+	files, topics := goldens(t)
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	for _, name := range names {
+		var pretty bytes.Buffer
+		if err := json.Indent(&pretty, files[name], "", "  "); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "`%s`, on `%s`, %d bytes:\n\n```json\n%s\n```\n\n", name, topics[name], len(files[name]), pretty.String())
+	}
+	return b.String()
+}
