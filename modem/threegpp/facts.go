@@ -153,6 +153,9 @@ type SIMPresence struct {
 	URC      bool
 }
 
+// SIMDetect is whether the module watches a card-detect pin (+QSIMDET, +CSDT).
+type SIMDetect struct{ Enabled, Set bool }
+
 // CardValidity is the network's mark on the card, Huawei ^SYSINFOEX sim_state.
 type CardValidity struct {
 	ValidCS, ValidPS bool
@@ -218,7 +221,12 @@ type ServingCell struct {
 type ServiceState struct {
 	Service CampState // CampNoService, CampLimited, CampOnline, CampSearching
 	Text    string
+	RAT     string // as in Signal, "" when not told
 }
+
+// RadioLink is +CSCON: whether the radio connection to the cell stands. Up and
+// down again without a registration means that the network did not take us.
+type RadioLink struct{ Connected bool }
 
 // Operator is +COPS?. Mode: 0 automatic, 1 manual, 2 deregistered, 4 manual
 // then automatic. Name and PLMN are "" when no operator is selected.
@@ -293,7 +301,7 @@ type ExtendedError struct {
 // data: what it means depends on the command.
 type Refusal struct {
 	Command string // as sent, without secrets: "+CGACT=1,1"
-	Kind    string // "ERROR", "CME", "CMS", "NO CARRIER", ...
+	Final   string // "ERROR", "CME", "CMS", "NO CARRIER", ...
 	Code    int    // -1 when verbose and not in the table, or when none was given
 	Text    string
 }
@@ -369,7 +377,10 @@ type ModemProbe struct {
 }
 
 // Backoff is a timer that the network imposed, in seconds (T3396, T3346, +QNWCFG "backoff").
-type Backoff struct{ Seconds int }
+type Backoff struct {
+	Seconds int
+	Source  string // "+QNWCFG", or "%MDMEV" where the modem itself imposed it
+}
 
 // SubscriptionPCO is what operator-specific PCO says of the line, for the
 // operators whose codes are known: "provisioned", "out_of_data", "unprovisioned".
