@@ -1,0 +1,393 @@
+package diag
+
+import (
+	"math"
+	"slices"
+	"sort"
+)
+
+// Thresholds of a verdict (diagnosis.md §5.1 and §7). In decibans of margin to
+// the next hypothesis and in posterior probability.
+const (
+	likelyP       = 0.60
+	likelyMargin  = 6.0
+	confirmedP    = 0.93
+	confirmedGap  = 13.0
+	groupP        = 0.70 // the subscription-stop group as a whole
+	minForDB      = 6.0  // a class nobody spoke for is never a verdict
+	memberForDB   = 7.0  // ... and a member needs evidence of its own kind
+	noEvidenceDB  = -6.0 // handicap of a class that nothing speaks for, so that priors alone never lead
+	maxCandidates = 5
+	maxEvidence   = 6
+)
+
+// possible lists the classes that can explain a failure of a layer. The classes
+// of a higher layer are consequences there and are masked; those that rest on
+// news which never crossed the radio (a platform's word, an SMS) stay.
+var possible = map[Layer][]Code{
+	LayerPort:         {ModemFault, ModemOffOrAirplane},
+	LayerModem:        {ModemFault, ModemOffOrAirplane, RATBandConfig},
+	LayerSIM:          {SIMAbsent, SIMFault, SIMLocked, ModemFault},
+	LayerRadio:        {NoCoverage, WeakSignal, AntennaFault, RATBandConfig, CarrierOutage, RoamingBarred, Congestion, Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, ModemFault, SIMFault, IMEILock, APNConfig},
+	LayerRegistration: {Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, IMEILock, RoamingBarred, RATBandConfig, APNConfig, AuthConfig, CarrierOutage, Congestion, NoCoverage, WeakSignal, AntennaFault, SIMFault, ModemFault},
+	LayerSession:      {Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, IMEILock, RoamingBarred, APNConfig, AuthConfig, CarrierOutage, Congestion, RATBandConfig, WeakSignal, ModemFault, DataBlackHole},
+	LayerPath:         {DataBlackHole, Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, IMEILock, APNConfig, CarrierOutage, Congestion, WeakSignal, AntennaFault, CloudUnreachable, ModemFault},
+	LayerService:      {CloudUnreachable, DataBlackHole, Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, CarrierOutage, WeakSignal},
+}
+
+type weighed struct {
+	hit
+	rule Rule
+}
+
+// effect is the weight of a rule for a class; ok is false where it is silent.
+func (w weighed) effect(c Code) (float64, bool) {
+	if v, ok := w.rule.Weights[string(c)]; ok {
+		return v, true
+	}
+	if slices.Contains(members, c) {
+		v, ok := w.rule.Weights[suspendedGroup]
+		return v, ok
+	}
+	return 0, false
+}
+
+type score struct {
+	class  Code
+	db     float64 // prior and all channels
+	forDB  float64 // what speaks for it
+	member float64 // ... of the kind that tells members apart
+	p      float64
+}
+
+// Diagnose judges what is known. It is a function of Known and the table alone.
+func Diagnose(k *Known, table *Weights) Diagnosis {
+	if table == nil {
+		table = DefaultWeights
+	}
+	var ws []weighed
+	for _, h := range k.collect() {
+		if r, ok := table.Rule[h.rule]; ok {
+			ws = append(ws, weighed{h, r})
+		}
+	}
+	d := Diagnosis{Gates: k.gates()}
+	layer := lowestFailed(d.Gates)
+	d.Layer = layer
+	if layer == "" {
+		k.unfailed(&d, ws, table)
+	} else {
+		scores := rank(possible[layer], ws, table)
+		k.decide(&d, scores, ws, layer)
+	}
+	k.explain(&d, ws)
+	return d
+}
+
+func lowestFailed(gs []Gate) Layer {
+	for _, g := range gs {
+		if g.State == GateFailed {
+			return g.Layer
+		}
+	}
+	return ""
+}
+
+// rank scores the classes: prior plus, per channel, the strongest entry.
+func rank(classes []Code, ws []weighed, table *Weights) []score {
+	var out []score
+	for _, c := range classes {
+		s := score{class: c, db: 10 * math.Log10(max(table.Priors[string(c)], 0.1)/100)}
+		byChannel := map[string]float64{}
+		for _, w := range ws {
+			v, ok := w.effect(c)
+			if !ok {
+				continue
+			}
+			if math.Abs(v) > math.Abs(byChannel[w.rule.Channel]) {
+				byChannel[w.rule.Channel] = v
+			}
+			if w.rule.Member && v > s.member {
+				s.member = v
+			}
+		}
+		for _, ch := range channels {
+			v := byChannel[string(ch)]
+			s.db += max(-maxWeightDB, min(maxWeightDB, v))
+			if v > 0 {
+				s.forDB += v
+			}
+		}
+		if s.forDB == 0 {
+			s.db += noEvidenceDB
+		}
+		out = append(out, s)
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].db > out[j].db })
+	total := 0.0
+	for i := range out {
+		out[i].p = math.Pow(10, (out[i].db-out[0].db)/10)
+		total += out[i].p
+	}
+	for i := range out {
+		out[i].p /= total
+	}
+	return out
+}
+
+// decide names a class, the group, or neither.
+func (k *Known) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
+	group := score{class: SuspendedUnspecified}
+	var outside []score
+	var inside []score
+	for _, s := range ss {
+		if slices.Contains(members, s.class) {
+			group.p += s.p
+			group.forDB = max(group.forDB, s.forDB)
+			inside = append(inside, s)
+		} else {
+			outside = append(outside, s)
+		}
+	}
+	groupWins := len(inside) > 0 && (len(outside) == 0 || group.p > outside[0].p)
+	d.Candidates = candidates(ss, group, inside)
+	d.Class, d.Verdict = Ambiguous, Undecided
+	if groupWins {
+		gap := marginDB(group.p, 1-group.p)
+		d.MarginDB = gap
+		best := inside[0]
+		rest := group.p - best.p
+		memberGap := marginDB(best.p, rest)
+		switch {
+		case group.p < groupP || group.forDB < minForDB:
+		case best.member >= memberForDB && memberGap >= likelyMargin && best.p >= likelyP:
+			d.Class, d.Verdict = best.class, Likely
+			d.MarginDB = marginDB(best.p, 1-best.p)
+			if best.p >= confirmedP && d.MarginDB >= confirmedGap && k.independent(best.class, ws) {
+				d.Verdict = Confirmed
+			}
+		default:
+			d.Class, d.Verdict = SuspendedUnspecified, Likely
+			if group.p >= confirmedP && gap >= confirmedGap && k.independent(SuspendedUnspecified, ws) {
+				d.Verdict = Confirmed
+			}
+		}
+	} else {
+		best := outside[0]
+		second := group.p
+		if len(outside) > 1 {
+			second = max(second, outside[1].p)
+		}
+		d.MarginDB = marginDB(best.p, second)
+		if best.p >= likelyP && d.MarginDB >= likelyMargin && best.forDB >= minForDB {
+			d.Class, d.Verdict = best.class, Likely
+			if best.p >= confirmedP && d.MarginDB >= confirmedGap && k.independent(best.class, ws) {
+				d.Verdict = Confirmed
+			}
+		}
+	}
+	if d.Class == SuspendedUnspecified || d.Verdict == Undecided && groupWins {
+		d.Detail = phrase("detail.group")
+	}
+	if d.Class == WeakSignal && k.interference() {
+		d.Detail = phrase("detail.interference")
+	}
+	if d.Class == CloudUnreachable && k.userPlane().clock != nil {
+		d.Detail = phrase("detail.clock")
+	}
+}
+
+// independent reports whether a verdict may be called confirmed: two channels
+// speak for it, or one whose word is beyond doubt, and nothing strong against.
+func (k *Known) independent(c Code, ws []weighed) bool {
+	chans := map[string]float64{}
+	against := 0.0
+	for _, w := range ws {
+		v, ok := w.effect(c)
+		if c == SuspendedUnspecified {
+			v, ok = w.rule.Weights[suspendedGroup]
+		}
+		if !ok {
+			continue
+		}
+		if v >= 5 {
+			chans[w.rule.Channel] = max(chans[w.rule.Channel], v)
+		}
+		against = min(against, v)
+	}
+	if against <= -8 {
+		return false
+	}
+	if len(chans) >= 2 {
+		return true
+	}
+	for _, v := range chans {
+		if v >= maxWeightDB {
+			return true
+		}
+	}
+	return false
+}
+
+func marginDB(a, b float64) float64 {
+	if b <= 1e-6 {
+		return 60
+	}
+	return 10 * math.Log10(a/b)
+}
+
+// candidates lists what is left. Where only the group is proved, the group
+// stands in the list with its own probability before its members.
+func candidates(ss []score, group score, inside []score) []Candidate {
+	var out []Candidate
+	strongest := 0.0
+	for _, s := range inside {
+		strongest = max(strongest, s.member)
+	}
+	if group.p > 0 && strongest < memberForDB {
+		out = append(out, Candidate{SuspendedUnspecified, round2(group.p)})
+	}
+	for _, s := range ss {
+		if s.p >= 0.01 {
+			out = append(out, Candidate{s.class, round2(s.p)})
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].P > out[j].P })
+	if len(out) > maxCandidates {
+		out = out[:maxCandidates]
+	}
+	return out
+}
+
+func round2(v float64) float64 { return math.Round(v*100) / 100 }
+
+// unfailed judges when no gate failed: well, or not enough known.
+func (k *Known) unfailed(d *Diagnosis, ws []weighed, table *Weights) {
+	reg, path, service := stateOf(d.Gates, LayerRegistration), stateOf(d.Gates, LayerPath), stateOf(d.Gates, LayerService)
+	port := stateOf(d.Gates, LayerPort)
+	well := 0.0
+	switch {
+	case service == GatePassed:
+		well = 0.99
+	case path == GatePassed:
+		well = 0.95
+	case reg == GatePassed && stateOf(d.Gates, LayerSession) == GatePassed:
+		well = 0.9
+	case reg == GatePassed && !k.restartedOnly():
+		well = 0.8
+	}
+	if well > 0 && !k.held() && port != GateUnknown || service == GatePassed {
+		d.Class, d.Verdict = Healthy, AllWell
+		d.Candidates = []Candidate{{Healthy, well}}
+		d.MarginDB = marginDB(well, 1-well)
+		return
+	}
+	// Nothing proved and nothing failed: say what it could be.
+	scores := rank(Classes[:len(Classes)-2], ws, table)
+	d.Class, d.Verdict = Ambiguous, Undecided
+	for _, s := range scores {
+		if s.forDB > 0 && s.p >= 0.01 && s.class != SuspendedUnspecified {
+			d.Candidates = append(d.Candidates, Candidate{s.class, round2(s.p)})
+		}
+	}
+	if len(d.Candidates) > maxCandidates {
+		d.Candidates = d.Candidates[:maxCandidates]
+	}
+	if len(scores) > 1 {
+		d.MarginDB = scores[0].db - scores[1].db
+	}
+}
+
+// restartedOnly: the last thing heard is a restart, so earlier states are void.
+func (k *Known) restartedOnly() bool { return k.bootSeen && k.freshRestarts() > 0 }
+
+// held: another program has the port, so the modem's facts are old.
+func (k *Known) held() bool { return k.port.ok && k.port.value.State == "held" }
+
+func stateOf(gs []Gate, l Layer) GateState {
+	for _, g := range gs {
+		if g.Layer == l {
+			return g.State
+		}
+	}
+	return GateUnknown
+}
+
+// explain fills in the evidence, what is unknown, what would decide and who
+// acts.
+func (k *Known) explain(d *Diagnosis, ws []weighed) {
+	of := d.Class
+	if of == Ambiguous && len(d.Candidates) > 0 {
+		of = d.Candidates[0].Class
+	}
+	for _, w := range ws {
+		v, ok := w.effect(of)
+		switch {
+		case of == SuspendedUnspecified:
+			v, ok = w.rule.Weights[suspendedGroup]
+		case of == Healthy:
+			// What speaks against the faults speaks for health.
+			for _, x := range w.rule.Weights {
+				if x <= -8 {
+					v, ok = max(v, -x), true
+				}
+			}
+		}
+		if !ok || v == 0 {
+			continue
+		}
+		e := Evidence{For: of, Fact: w.text(), Source: w.source, Channel: w.rule.Channel, WeightDB: v, Rule: w.hit.rule}
+		if v > 0 {
+			d.Evidence = append(d.Evidence, e)
+		} else {
+			d.Against = append(d.Against, e)
+		}
+	}
+	if d.Verdict == Undecided {
+		// Show also what speaks for the runners-up: the reader has to choose.
+		for _, c := range d.Candidates[min(1, len(d.Candidates)):] {
+			for _, w := range ws {
+				if v, ok := w.effect(c.Class); ok && v >= minForDB && !hasRule(d.Evidence, w.hit.rule) {
+					d.Evidence = append(d.Evidence, Evidence{For: c.Class, Fact: w.text(), Source: w.source, Channel: w.rule.Channel, WeightDB: v, Rule: w.hit.rule})
+				}
+			}
+		}
+	}
+	sort.SliceStable(d.Evidence, func(i, j int) bool { return d.Evidence[i].WeightDB > d.Evidence[j].WeightDB })
+	sort.SliceStable(d.Against, func(i, j int) bool { return d.Against[i].WeightDB < d.Against[j].WeightDB })
+	if len(d.Evidence) > maxEvidence {
+		d.Evidence = d.Evidence[:maxEvidence]
+	}
+	if len(d.Against) > maxEvidence {
+		d.Against = d.Against[:maxEvidence]
+	}
+	k.missing(d)
+	k.act(d)
+	if d.Class == Healthy && d.Verdict == AllWell {
+		d.Layer = ""
+	}
+}
+
+func hasRule(es []Evidence, rule string) bool {
+	return slices.ContainsFunc(es, func(e Evidence) bool { return e.Rule == rule })
+}
+
+// Trace is one weighed rule, for explain --trace.
+type Trace struct {
+	Rule, Channel, Source string
+	Fact                  Text
+	Weights               map[string]float64
+}
+
+// TraceOf lists every rule that applies to what is known, in layer order.
+func TraceOf(k *Known, table *Weights) []Trace {
+	if table == nil {
+		table = DefaultWeights
+	}
+	var out []Trace
+	for _, h := range k.collect() {
+		r := table.Rule[h.rule]
+		out = append(out, Trace{h.rule, r.Channel, h.source, h.text(), r.Weights})
+	}
+	return out
+}

@@ -1,0 +1,570 @@
+package diag
+
+import (
+	"strings"
+	"time"
+
+	"cellwarden/agent/instant"
+	"cellwarden/modem/threegpp"
+)
+
+// Bounds of what Known remembers. Each is far above what a judgement reads, and
+// together they keep Known small on a device that runs for years.
+const (
+	maxSIMReads  = 32 // ten minutes of flapping at a 15 s poll, both ways
+	maxRegReads  = 32
+	maxRejects   = 16
+	maxLevels    = 64 // RSRP readings: about half an hour at a 30 s poll
+	maxProbes    = 48 // eight rounds of six
+	maxEvents    = 32 // packet-domain events
+	maxRefusals  = 16
+	maxSMS       = 16
+	maxScans     = 4
+	maxRestarts  = 16
+	maxContexts  = 16
+	maxMilestone = 8
+)
+
+// Windows after which a fact no longer speaks. diagnosis.md §7 half-lives.
+const (
+	simFlipWindow   = 10 * time.Minute
+	restartWindow   = time.Hour
+	eventWindow     = 30 * time.Minute // packet events and session refusals
+	probeWindow     = 10 * time.Minute // user-plane results
+	rejectWindow    = 24 * time.Hour   // a reject stands until the next success
+	levelWindow     = 30 * time.Minute
+	disturbedWindow = 90 * time.Second // after our own reset; TS.34 and diagnosis.md §7
+	scanDisturbed   = 180 * time.Second
+	silenceWindow   = 5 * time.Minute
+)
+
+// An Observation is one fact learned at one instant. Later ones supersede it;
+// nothing edits it. Fact is a threegpp.Fact or one of this package's facts.
+type Observation struct {
+	At     instant.Instant
+	Source string // "at:+CPIN?", "urc:+CEREG", "probe:dns", "meter", "backend", "config"
+	Fact   any
+}
+
+// Port is the state of the AT port as its owner sees it: ok, silent (open, no
+// answer after one re-open), garbage (answers that are no AT), lost, held
+// (another program has it), absent.
+type Port struct{ State, Detail string }
+
+// Interface is the data interface as the kernel shows it.
+type Interface struct {
+	Name    string
+	Present bool
+	Up      bool
+	Addr    string // "" when it has none
+}
+
+// Disturbance says that the agent itself did something that disturbs the modem
+// (radio cycle, scan, reset): what follows within the window is not evidence.
+type Disturbance struct{ What string }
+
+type stamped[T any] struct {
+	at    instant.Instant
+	value T
+	ok    bool
+	src   string
+}
+
+func (s *stamped[T]) set(o Observation, v T) {
+	s.at, s.value, s.ok, s.src = o.At, v, true, o.Source
+}
+
+type simRead struct {
+	at    instant.Instant
+	state threegpp.SIMState
+	text  string
+	urc   bool
+	src   string
+}
+
+type level struct {
+	at   instant.Instant
+	rsrp float64
+	cell string
+}
+
+type regRead struct {
+	at  instant.Instant
+	reg threegpp.Registration
+	src string
+}
+
+type reject struct {
+	at   instant.Instant
+	rej  threegpp.Reject
+	plmn string // who refused, "" when not known
+	src  string
+}
+
+type refusal struct {
+	at  instant.Instant
+	ref threegpp.Refusal
+	apn string // the APN set when it was refused
+	src string
+}
+
+type probeRead struct {
+	at  instant.Instant
+	res ProbeResult
+}
+
+type ctxEvent struct {
+	at instant.Instant
+	ev threegpp.ContextEvent
+}
+
+// Known is what is known at one instant: observations folded so that a
+// judgement can be made. The zero value knows nothing. Fold with Observe.
+type Known struct {
+	Now instant.Instant // the newest observation's instant
+
+	// host and modem
+	port       stamped[Port]
+	silentRun  int // commands in a row without any answer
+	silentFast int // of these, ones that a live modem answers at once
+	silentAt   instant.Instant
+	silentCmd  string
+	answered   int // commands answered since the last restart
+	everSpoke  bool
+	restarts   []instant.Instant
+	bootSeen   bool // a boot banner and no command since
+	cfun       stamped[threegpp.Functionality]
+	alarm      stamped[threegpp.PowerState]
+	identity   stamped[threegpp.ModemIdentity]
+	disturbed  stamped[Disturbance]
+	unparsed   uint64
+
+	// card
+	sim          []simRead
+	presence     stamped[threegpp.SIMPresence]
+	validity     stamped[threegpp.CardValidity]
+	iccid        stamped[threegpp.ICCID]
+	imsi         stamped[threegpp.IMSI]
+	imei         stamped[threegpp.IMEI]
+	imsiRefused  int
+	iccidRefused int
+
+	// radio
+	signal     stamped[threegpp.Signal] // last that told a level
+	csq        stamped[threegpp.Signal]
+	unknownRun int // readings in a row that said "not known"
+	levels     []level
+	cell       stamped[threegpp.ServingCell]
+	campSeen   map[threegpp.CampState]int
+	service    stamped[threegpp.ServiceState]
+	scans      []stamped[threegpp.Scan]
+	locks      map[string]stamped[threegpp.RadioLock]
+	portLevels map[string]float64
+
+	// registration
+	reg      map[threegpp.Domain]stamped[threegpp.Registration]
+	regReads []regRead
+	regStat  map[string]int // how often each stat was read
+	operator stamped[threegpp.Operator]
+	rejects  []reject
+	attach   stamped[threegpp.Attach]
+	backoff  stamped[threegpp.Backoff]
+
+	// session
+	contexts  map[int]stamped[threegpp.ContextState]
+	configs   map[int]stamped[threegpp.ContextConfig]
+	events    []ctxEvent
+	refusals  []refusal
+	sessionUp stamped[bool] // last proof either way: an activation that worked, an address, a network stop
+	authOld   string        // AuthHash before the last change in this session
+	authNew   string
+	apnOld    string
+	pco       stamped[threegpp.SubscriptionPCO]
+	iface     stamped[Interface]
+
+	// user plane
+	probes   []probeRead
+	modProbe []stamped[threegpp.ModemProbe]
+	traffic  stamped[Traffic]
+	counters []stamped[threegpp.ByteCounters]
+
+	// messages
+	sms  []stamped[threegpp.SMS]
+	ussd stamped[threegpp.USSD]
+
+	// business
+	plan       stamped[PlanFact]
+	usage      stamped[Usage]
+	simStatus  stamped[SIMStatusFact]
+	neighbours stamped[NeighboursFact]
+	lastGood   stamped[LastGood]
+	settings   stamped[Settings]
+	history    stamped[History]
+	modemClock stamped[threegpp.NetworkTime]
+}
+
+func keep[T any](list []T, max int, v T) []T {
+	if len(list) >= max {
+		copy(list, list[1:])
+		list = list[:len(list)-1]
+	}
+	return append(list, v)
+}
+
+// Observe folds one observation. Facts that Known has no use for are ignored.
+func (k *Known) Observe(o Observation) {
+	k.Now = o.At
+	if k.reg == nil {
+		k.reg = map[threegpp.Domain]stamped[threegpp.Registration]{}
+		k.regStat = map[string]int{}
+		k.contexts = map[int]stamped[threegpp.ContextState]{}
+		k.configs = map[int]stamped[threegpp.ContextConfig]{}
+		k.campSeen = map[threegpp.CampState]int{}
+		k.locks = map[string]stamped[threegpp.RadioLock]{}
+		k.portLevels = map[string]float64{}
+	}
+	switch f := o.Fact.(type) {
+	case threegpp.Silence:
+		k.silentRun++
+		if fastCommand(f.Command) {
+			k.silentFast++
+		}
+		k.silentAt, k.silentCmd = o.At, f.Command
+		k.bootSeen = false
+		k.unanswered(o, f.Command)
+		return
+	case threegpp.Restarted:
+		// The banners of one boot come together; the first thing a modem ever
+		// says is its own start and no fault.
+		if k.everSpoke && !k.bootSeen && !k.isDisturbed(o.At) {
+			k.restarts = keep(k.restarts, maxRestarts, o.At)
+		}
+		k.bootSeen, k.everSpoke = true, true
+		k.cfun = stamped[threegpp.Functionality]{}
+		k.silentRun, k.silentFast = 0, 0
+		return
+	case Port:
+		k.port.set(o, f)
+		return
+	case Disturbance:
+		k.disturbed.set(o, f)
+		return
+	case Interface:
+		if k.iface.ok && k.iface.value.Present != f.Present && f.Present {
+			k.sessionUp = stamped[bool]{}
+		}
+		k.iface.set(o, f)
+		return
+	}
+	if k.observeAgent(o) {
+		return
+	}
+	k.observeModem(o)
+}
+
+// observeAgent folds facts that do not come from the modem.
+func (k *Known) observeAgent(o Observation) bool {
+	switch f := o.Fact.(type) {
+	case ProbeResult:
+		k.probes = keep(k.probes, maxProbes, probeRead{o.At, f})
+	case Traffic:
+		k.traffic.set(o, f)
+	case Usage:
+		k.usage.set(o, f)
+	case PlanFact:
+		k.plan.set(o, f)
+	case SIMStatusFact:
+		k.simStatus.set(o, f)
+	case NeighboursFact:
+		k.neighbours.set(o, f)
+	case LastGood:
+		k.lastGood.set(o, f)
+	case Settings:
+		k.settings.set(o, f)
+	case History:
+		k.history.set(o, f)
+	default:
+		return false
+	}
+	return true
+}
+
+// observeModem folds what the modem said. Any line proves that it lives.
+func (k *Known) observeModem(o Observation) {
+	if f, ok := o.Fact.(threegpp.Unparsed); ok {
+		k.unparsed++
+		if f.Command == "" {
+			return // noise on the line is no sign of life
+		}
+	}
+	k.everSpoke = true
+	switch f := o.Fact.(type) {
+	case threegpp.Done:
+		k.alive(o)
+		if activates(f.Command) {
+			k.sessionUp.set(o, true)
+			k.refusals = nil
+		}
+	case threegpp.Refusal:
+		k.alive(o)
+		k.refused(o, f)
+	case threegpp.Functionality:
+		k.cfun.set(o, f)
+		if f.Level == 1 && f.Set {
+			k.disturbed.set(o, Disturbance{"radio cycle"})
+		}
+	case threegpp.PowerState:
+		if f.Alarm != "" {
+			k.alarm.set(o, f)
+		}
+	case threegpp.ModemIdentity:
+		k.identity.set(o, f)
+	case threegpp.SIM:
+		k.observeSIM(o, f)
+	case threegpp.SIMPresence:
+		k.presence.set(o, f)
+	case threegpp.CardValidity:
+		k.validity.set(o, f)
+		if f.NoCard {
+			k.observeSIM(o, threegpp.SIM{State: threegpp.SIMAbsent, Text: "no card"})
+		}
+	case threegpp.ICCID:
+		k.iccid.set(o, f)
+		k.iccidRefused = 0
+	case threegpp.IMSI:
+		k.imsi.set(o, f)
+		k.imsiRefused = 0
+	case threegpp.IMEI:
+		k.imei.set(o, f)
+	case threegpp.Signal:
+		k.observeSignal(o, f)
+	case threegpp.ServingCell:
+		k.observeCell(o, f)
+	case threegpp.ServiceState:
+		k.service.set(o, f)
+	case threegpp.Scan:
+		k.scans = keep(k.scans, maxScans, stamped[threegpp.Scan]{o.At, f, true, o.Source})
+	case threegpp.RadioLock:
+		k.locks[f.Lock] = stamped[threegpp.RadioLock]{o.At, f, true, o.Source}
+	case threegpp.Registration:
+		k.observeRegistration(o, f)
+	case threegpp.Operator:
+		k.operator.set(o, f)
+	case threegpp.Reject:
+		k.rejects = keep(k.rejects, maxRejects, reject{o.At, f, firstOf(f.PLMN, k.servingPLMN()), o.Source})
+	case threegpp.Attach:
+		k.attach.set(o, f)
+	case threegpp.Backoff:
+		k.backoff.set(o, f)
+	case threegpp.ContextState, threegpp.ContextConfig, threegpp.ContextEvent, threegpp.SubscriptionPCO, threegpp.ByteCounters:
+		k.observeSession(o)
+	case threegpp.ModemProbe:
+		k.modProbe = keep(k.modProbe, maxProbes, stamped[threegpp.ModemProbe]{o.At, f, true, o.Source})
+	case threegpp.SMS:
+		k.sms = keep(k.sms, maxSMS, stamped[threegpp.SMS]{o.At, f, true, o.Source})
+	case threegpp.USSD:
+		k.ussd.set(o, f)
+	case threegpp.NetworkTime:
+		k.modemClock.set(o, f)
+	}
+}
+
+func (k *Known) alive(o Observation) {
+	k.silentRun, k.silentFast = 0, 0
+	k.answered++
+	k.bootSeen = false
+}
+
+func (k *Known) observeSIM(o Observation, f threegpp.SIM) {
+	k.sim = keep(k.sim, maxSIMReads, simRead{o.At, f.State, f.Text, f.URC, o.Source})
+}
+
+func (k *Known) observeSignal(o Observation, f threegpp.Signal) {
+	if f.Source == "+CSQ" {
+		k.csq.set(o, f)
+	}
+	if f.Port != "" {
+		if f.RSRP != nil {
+			k.portLevels[f.Port] = *f.RSRP
+		}
+		return
+	}
+	if f.RSSI == nil && f.RSRP == nil {
+		if f.NotKnown {
+			k.unknownRun++
+		}
+		return
+	}
+	k.unknownRun = 0
+	if f.RSRP != nil || !k.signal.ok || k.signal.value.RSRP == nil || f.Source == k.signal.value.Source {
+		k.signal.set(o, f)
+	}
+	if f.RSRP != nil && (f.RAT == "" || strings.HasPrefix(f.RAT, "lte") || f.RAT == "nbiot" || f.RAT == "nr") {
+		k.levels = keep(k.levels, maxLevels, level{o.At, *f.RSRP, k.cell.value.Cell})
+	}
+}
+
+func (k *Known) observeCell(o Observation, f threegpp.ServingCell) {
+	// A cell line comes before its level line, so that levels know their cell.
+	k.campSeen[f.State]++
+	k.cell.set(o, f)
+}
+
+func (k *Known) observeRegistration(o Observation, f threegpp.Registration) {
+	if old, ok := k.reg[f.Domain]; ok && !f.Cause.Known() && old.value.Cause.Known() && f.Stat == old.value.Stat &&
+		k.within(old.at, rejectWindow) && !f.Stat.Registered() {
+		f.Cause = old.value.Cause // a shorter form of the same state takes nothing back
+	}
+	k.reg[f.Domain] = stamped[threegpp.Registration]{o.At, f, true, o.Source}
+	k.regReads = keep(k.regReads, maxRegReads, regRead{o.At, f, o.Source})
+	if f.Cause.Known() && !f.Stat.Registered() {
+		k.rejects = keep(k.rejects, maxRejects, reject{o.At,
+			threegpp.Reject{Cause: f.Cause, Procedure: "attach", Source: "+C" + map[threegpp.Domain]string{
+				threegpp.CS: "REG", threegpp.PS: "GREG", threegpp.EPS: "EREG", threegpp.NR: "5GREG"}[f.Domain]},
+			k.servingPLMN(), o.Source})
+	}
+	if f.Stat.Registered() && f.Domain != threegpp.CS {
+		// Success ends what mobility rejects said before it.
+		kept := k.rejects[:0]
+		for _, r := range k.rejects {
+			if !r.rej.Cause.Protocol.MobilityProtocol() {
+				kept = append(kept, r)
+			}
+		}
+		k.rejects = kept
+	}
+}
+
+func (k *Known) observeSession(o Observation) {
+	switch f := o.Fact.(type) {
+	case threegpp.ContextState:
+		k.contexts[f.CID] = stamped[threegpp.ContextState]{o.At, f, true, o.Source}
+		if len(k.contexts) > maxContexts {
+			clear(k.contexts)
+		}
+		if f.Active && usableAddr(f.Addr) {
+			k.sessionUp.set(o, true)
+		}
+	case threegpp.ContextConfig:
+		old := k.configs[f.CID]
+		if f.Set && old.ok {
+			if old.value.AuthHash != "" && f.AuthHash != "" && old.value.AuthHash != f.AuthHash {
+				k.authOld, k.authNew = old.value.AuthHash, f.AuthHash
+			}
+			if old.value.APN != "" && !strings.EqualFold(old.value.APN, f.APN) {
+				k.apnOld = old.value.APN
+			}
+		}
+		k.configs[f.CID] = stamped[threegpp.ContextConfig]{o.At, f, true, o.Source}
+		if len(k.configs) > maxContexts {
+			clear(k.configs)
+		}
+	case threegpp.ContextEvent:
+		k.events = keep(k.events, maxEvents, ctxEvent{o.At, f})
+		switch {
+		case strings.HasSuffix(f.Event, "PDN ACT") || f.Event == "ACT" && f.By == "ME" || f.Event == "REACT":
+			k.sessionUp.set(o, true)
+			k.refusals = nil
+		case f.Event == "DETACH" || strings.HasSuffix(f.Event, "DEACT"):
+			k.sessionUp.set(o, false)
+			if f.Event == "DETACH" {
+				clear(k.contexts)
+			}
+		}
+	case threegpp.SubscriptionPCO:
+		k.pco.set(o, f)
+	case threegpp.ByteCounters:
+		k.counters = keep(k.counters, maxMilestone, stamped[threegpp.ByteCounters]{o.At, f, true, o.Source})
+	}
+}
+
+// refused folds a command that the modem answered with an error.
+func (k *Known) refused(o Observation, f threegpp.Refusal) {
+	c := commandName(f.Command)
+	switch {
+	case c == "+CIMI":
+		k.imsiRefused++
+	case c == "+CCID" || c == "+QCCID" || c == "+ICCID" || c == "^ICCID":
+		k.iccidRefused++
+	case activates(f.Command):
+		k.refusals = keep(k.refusals, maxRefusals, refusal{o.At, f, k.apnNow(), o.Source})
+		k.sessionUp.set(o, false)
+	}
+}
+
+// unanswered folds a command that got no answer at all.
+func (k *Known) unanswered(o Observation, command string) {
+	if activates(command) {
+		k.sessionUp = stamped[bool]{}
+	}
+}
+
+func (k *Known) within(at instant.Instant, d time.Duration) bool {
+	return at.Boot == k.Now.Boot && k.Now.Mono-at.Mono <= d
+}
+
+func (k *Known) isDisturbed(at instant.Instant) bool {
+	if !k.disturbed.ok || k.disturbed.at.Boot != at.Boot {
+		return false
+	}
+	w := disturbedWindow
+	if k.disturbed.value.What == "scan" {
+		w = scanDisturbed
+	}
+	return at.Mono-k.disturbed.at.Mono <= w
+}
+
+// commandName is the command without AT, arguments and question mark.
+func commandName(command string) string {
+	c := strings.ToUpper(strings.TrimSpace(command))
+	c = strings.TrimPrefix(c, "AT")
+	if i := strings.IndexAny(c, "=?"); i >= 0 {
+		c = c[:i]
+	}
+	return strings.TrimSpace(c)
+}
+
+// activates reports whether command asks the network for a session or an
+// attach, so that its refusal speaks of the network.
+func activates(command string) bool {
+	c := strings.ToUpper(strings.TrimPrefix(strings.ToUpper(strings.TrimSpace(command)), "AT"))
+	c = strings.ReplaceAll(c, " ", "")
+	for _, p := range []string{"+CGACT=1", "+CGATT=1", "+QIACT=", "+CIICR", "+NETOPEN", "D*99", "DT*99", "D*98", "DT99",
+		"+CNACT=1", "+CNACT=0,1", "+XIIC=1", "^NDISDUP=1,1", "+GTRNDIS=1", "+MIPCALL=1", "$MYNETACT=", "+UPSDA=0,3",
+		"#SGACT=1,1", "+QNETDEVCTL=1", "+CGDATA=", "+COPS=0", "+COPS=1", "$QCRMCALL=1,1"} {
+		if strings.HasPrefix(c, p) && !strings.HasSuffix(c, "?") {
+			return true
+		}
+	}
+	return false
+}
+
+// fastCommand reports whether a live modem answers command at once: not a
+// scan, not an activation, not a probe that waits for the network.
+func fastCommand(command string) bool {
+	c := strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(strings.ToUpper(strings.TrimSpace(command)), "AT"), " ", ""))
+	if c == "" || c == "E0" || c == "I" {
+		return true
+	}
+	return strings.HasSuffix(c, "?") && !strings.HasSuffix(c, "=?") ||
+		c == "+CSQ" || c == "+CESQ" || c == "+CIMI" || c == "+CGSN" || c == "+GSN" || c == "+CGMI" || c == "+CGMM" || c == "+CGMR"
+}
+
+// usableAddr applies the rule of causes.yaml pdp_state: empty, all-zero and
+// link-local addresses carry nothing; private ranges are normal.
+func usableAddr(a string) bool {
+	a = strings.Trim(a, `" `)
+	if a == "" || strings.HasPrefix(a, "169.254.") {
+		return false
+	}
+	return strings.Trim(a, "0.:") != ""
+}
+
+func firstOf(s ...string) string {
+	for _, v := range s {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

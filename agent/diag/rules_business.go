@@ -1,0 +1,161 @@
+package diag
+
+import (
+	"time"
+
+	"cellwarden/agent/meter"
+	"cellwarden/protocol"
+)
+
+// Bounds of what business news is worth, after which newer facts win.
+const (
+	platformFresh = 48 * time.Hour // most platforms report up to last midnight; one more day for their own delay
+	platformOld   = 5 * 24 * time.Hour
+	usedUpPercent = 97.0 // the operator's meter and ours differ by 3 to 8 % of link overhead
+	usageLow      = 60.0
+)
+
+// planRules read the local meter against the plan and the calendar. Nothing of
+// the calendar counts while the clock cannot be trusted.
+func (k *Known) planRules(h *hits) {
+	if !k.plan.ok {
+		return
+	}
+	p := k.plan.value.Plan
+	if p.OnExhaust == "overage" {
+		h.add("overage_plan", "plan")
+	}
+	if p.Pool {
+		h.add("pool", "plan")
+	}
+	k.usageRules(h, p)
+	if !k.Now.Trusted {
+		return
+	}
+	k.expiryRules(h, p)
+	if on, ok := k.onset(); ok {
+		local := on.In(zone(p.UTCOffset))
+		if c, ok := meter.Cycle(p, on); ok && on.Sub(c.Start) < 6*time.Hour {
+			h.add("cycle_turned", "clock")
+		} else if hr := local.Hour(); hr >= 2 && hr < 5 {
+			h.add("onset_night", "clock")
+		}
+	}
+}
+
+func (k *Known) onset() (time.Time, bool) { return wall(k.history.value.Onset) }
+
+func (k *Known) usageRules(h *hits, p protocol.Plan) {
+	used := k.usage.value.CycleBytes
+	if s := k.simStatus; s.ok && s.value.Status.UsedBytes > used {
+		used = s.value.Status.UsedBytes // the operator's figure is the one that stops
+	}
+	if p.QuotaBytes == 0 || !k.usage.ok && used == 0 || p.OnExhaust == "overage" {
+		return
+	}
+	percent := pct(used, p.QuotaBytes)
+	if since, ok := wall(k.usage.value.Since); ok && k.Now.Trusted {
+		// A count of an older cycle says nothing of this one.
+		if c, ok := meter.Cycle(p, k.Now.Wall); ok && since.Before(c.Start.Add(-time.Hour)) {
+			return
+		}
+	}
+	switch {
+	case percent >= usedUpPercent:
+		switch p.OnExhaust {
+		case "stop":
+			h.add("used_up", "meter", fnum(percent))
+		case "throttle":
+			h.add("used_up_throttle", "meter", fnum(percent))
+		default:
+			h.add("used_up_unknown", "meter", fnum(percent))
+		}
+		if k.history.value.RegainedAtCycleStart != nil && *k.history.value.RegainedAtCycleStart {
+			h.add("cycle_regained", "history")
+		}
+	case p.Pool:
+		// own use proves nothing
+	case percent < usageLow:
+		h.add("usage_low", "meter", fnum(percent))
+	case percent < 85:
+		h.add("usage_middle", "meter", fnum(percent))
+	}
+}
+
+func (k *Known) expiryRules(h *hits, p protocol.Plan) {
+	expires := p.Expires
+	if s := k.simStatus; s.ok && s.value.Status.ExpiresAt != "" && (expires == "" || s.value.Status.ExpiresAt > expires) {
+		expires = s.value.Status.ExpiresAt // a renewal reaches the platform first
+	}
+	day, ok := wall(expires)
+	if !ok {
+		return
+	}
+	local := zone(p.UTCOffset)
+	end := time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, local).AddDate(0, 0, 1)
+	switch {
+	case k.Now.Wall.Before(end):
+		h.add("not_expired", "plan", expires)
+	default:
+		if good, ok := wall(k.lastGood.value.At); ok && good.Sub(end) > 36*time.Hour {
+			h.add("expired_worked_since", "plan")
+			return
+		}
+		h.add("expired", "plan", expires)
+	}
+}
+
+// platformRules read what the SIM platform last said, with its age. Stale news
+// loses against newer facts (sim-lifecycle.md §3: figures lag by a day).
+func (k *Known) platformRules(h *hits) {
+	if !k.simStatus.ok {
+		return
+	}
+	s := k.simStatus.value.Status
+	as, dated := wall(s.AsOf)
+	good, worked := wall(k.lastGood.value.At)
+	bad := s.State == "suspended" || s.State == "data_cut" || s.State == "pre_cancelled" || s.State == "cancelled" ||
+		s.State == "inventory" || s.State == "ready"
+	if bad && dated && worked && good.Sub(as) > 30*time.Minute {
+		h.add("platform_stale", "backend")
+		return
+	}
+	if !bad {
+		if s.State != "active" && s.State != "test" || !dated || !k.Now.Trusted {
+			return
+		}
+		age := k.Now.Wall.Sub(as)
+		on, known := k.onset()
+		switch {
+		case age < 0 || age > platformOld:
+		case known && as.Before(on) && on.Sub(as) > time.Hour:
+			h.add("platform_active_old", "backend", int(age.Hours()))
+		case age <= platformFresh:
+			h.add("platform_active", "backend")
+		default:
+			h.add("platform_active_old", "backend", int(age.Hours()))
+		}
+		return
+	}
+	switch s.Reason {
+	case "quota", "threshold", "pool":
+		h.add("platform_quota", "backend", s.State, s.Reason)
+	case "arrears":
+		h.add("platform_arrears", "backend", s.State, s.Reason)
+	case "manual", "real_name", "region_lock", "violation", "lost":
+		h.add("platform_admin", "backend", s.State, s.Reason)
+	case "expiry":
+		h.add("platform_expired", "backend", s.State, s.Reason)
+	case "imei_lock":
+		h.add("platform_imei", "backend", s.State, s.Reason)
+	default:
+		switch s.State {
+		case "cancelled", "pre_cancelled":
+			h.add("platform_expired", "backend", s.State, firstOf(s.Reason, "none"))
+		case "inventory", "ready":
+			h.add("platform_inactive", "backend", s.State)
+		default:
+			h.add("platform_stopped", "backend", s.State)
+		}
+	}
+}

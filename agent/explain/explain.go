@@ -1,0 +1,202 @@
+package explain
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"cellwarden/agent/diag"
+	"cellwarden/agent/text"
+)
+
+// Answer is what is printed for one case, one JSON object a line.
+type Answer struct {
+	ID         string           `json:"id"`
+	Class      diag.Code        `json:"class"`
+	Verdict    diag.Verdict     `json:"verdict"`
+	Layer      diag.Layer       `json:"layer,omitempty"`
+	Detail     string           `json:"detail,omitempty"`
+	Candidates []diag.Candidate `json:"candidates"`
+	Evidence   []Evidence       `json:"evidence"`
+	Against    []Evidence       `json:"against,omitempty"`
+	Unknown    []string         `json:"unknown,omitempty"`
+	DecideBy   string           `json:"decide_by,omitempty"`
+	Act        Act              `json:"act"`
+}
+
+// Evidence is one weighed fact in words.
+type Evidence struct {
+	For      diag.Code `json:"for"`
+	Fact     string    `json:"fact"`
+	Source   string    `json:"source"`
+	WeightDB float64   `json:"weight_db"`
+}
+
+// Act says who does what.
+type Act struct {
+	Who       string `json:"who"`
+	What      string `json:"what"`
+	ResumesAt string `json:"resumes_at,omitempty"`
+}
+
+// Judge folds a case and diagnoses it.
+func Judge(c Case, table *diag.Weights) diag.Diagnosis {
+	var k diag.Known
+	for _, o := range c.Observations() {
+		k.Observe(o)
+	}
+	return diag.Diagnose(&k, table)
+}
+
+// AnswerOf words a diagnosis for id in lang.
+func AnswerOf(id string, d diag.Diagnosis, lang text.Lang) Answer {
+	a := Answer{ID: id, Class: d.Class, Verdict: d.Verdict, Layer: d.Layer, Candidates: d.Candidates,
+		Detail: text.Render(lang, d.Detail), DecideBy: text.Render(lang, d.DecideBy),
+		Evidence: evidence(d.Evidence, lang), Against: evidence(d.Against, lang),
+		Act: Act{Who: d.Act.Who, What: text.Render(lang, d.Act.What), ResumesAt: d.Act.ResumesAt}}
+	for _, u := range d.Unknown {
+		a.Unknown = append(a.Unknown, text.Render(lang, u))
+	}
+	if a.Candidates == nil {
+		a.Candidates = []diag.Candidate{}
+	}
+	return a
+}
+
+func evidence(es []diag.Evidence, lang text.Lang) []Evidence {
+	out := []Evidence{}
+	for _, e := range es {
+		out = append(out, Evidence{e.For, text.Render(lang, e.Fact), e.Source, e.WeightDB})
+	}
+	return out
+}
+
+// Options of a run.
+type Options struct {
+	JSON    bool
+	Trace   bool // each observation, the weight it gave and the verdict's change
+	Lang    text.Lang
+	Weights *diag.Weights // nil: the built-in table
+}
+
+// Exit codes of Files.
+const (
+	ExitHealthy = 0
+	ExitFailed  = 1
+	ExitFault   = 3
+)
+
+// Files judges every case of the files in order and prints the answers to out.
+// It returns the exit code: 3 where a fault was found, 1 on an error (with the
+// error), 0 when all is well.
+func Files(out io.Writer, files []string, opt Options) (int, error) {
+	if len(files) == 0 {
+		return ExitFailed, fmt.Errorf("explain: no file given; usage: cellwarden explain [--json] FILE…, - for standard input")
+	}
+	code := ExitHealthy
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	for _, name := range files {
+		cases, err := readFile(name)
+		if err != nil {
+			return ExitFailed, fmt.Errorf("explain: %w", err)
+		}
+		for _, c := range cases {
+			d := Judge(c, opt.Weights)
+			if d.Verdict != diag.AllWell {
+				code = ExitFault
+			}
+			a := AnswerOf(c.ID, d, opt.Lang)
+			if opt.JSON {
+				err = enc.Encode(a)
+			} else {
+				err = printAnswer(out, a, opt.Lang)
+			}
+			if err == nil && opt.Trace {
+				err = trace(out, c, opt)
+			}
+			if err != nil {
+				return ExitFailed, fmt.Errorf("explain: writing the answer: %w", err)
+			}
+		}
+	}
+	return code, nil
+}
+
+func readFile(name string) ([]Case, error) {
+	if name == "-" {
+		return Read("standard input", os.Stdin)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return Read(name, f)
+}
+
+func printAnswer(w io.Writer, a Answer, lang text.Lang) error {
+	t := func(key string) string { return text.T(lang, key) }
+	_, err := fmt.Fprintf(w, "%s: %s (%s)\n", a.ID, text.Class(lang, a.Class).Title, t("verdict."+string(a.Verdict)))
+	if a.Detail != "" {
+		fmt.Fprintf(w, "  %s\n", a.Detail)
+	}
+	for _, e := range a.Evidence {
+		fmt.Fprintf(w, "  + %s  [%s, %+.0f dB %s]\n", e.Fact, e.Source, e.WeightDB, e.For)
+	}
+	for _, e := range a.Against {
+		fmt.Fprintf(w, "  - %s  [%s, %+.0f dB %s]\n", e.Fact, e.Source, e.WeightDB, e.For)
+	}
+	for _, u := range a.Unknown {
+		fmt.Fprintf(w, "  ? %s\n", u)
+	}
+	if a.Verdict != diag.AllWell {
+		for _, c := range a.Candidates {
+			fmt.Fprintf(w, "  %3.0f%%  %s\n", 100*c.P, text.Class(lang, c.Class).Title)
+		}
+		if a.DecideBy != "" {
+			fmt.Fprintf(w, "  > %s\n", a.DecideBy)
+		}
+		fmt.Fprintf(w, "  = %s: %s\n", t("who."+a.Act.Who), a.Act.What)
+		if a.Act.ResumesAt != "" {
+			fmt.Fprintf(w, "    %s\n", a.Act.ResumesAt)
+		}
+	}
+	return err
+}
+
+// trace prints each observation, and the verdict wherever it changes.
+func trace(w io.Writer, c Case, opt Options) error {
+	var k diag.Known
+	seen := map[string]bool{}
+	last := ""
+	for _, o := range c.Observations() {
+		k.Observe(o)
+		if f, ok := o.Fact.(fmt.Stringer); ok {
+			fmt.Fprintf(w, "  %7.1fs %-14s %s\n", o.At.Mono.Seconds(), o.Source, f)
+		} else {
+			fmt.Fprintf(w, "  %7.1fs %-14s %T\n", o.At.Mono.Seconds(), o.Source, o.Fact)
+		}
+		now := map[string]bool{}
+		for _, t := range diag.TraceOf(&k, opt.Weights) {
+			line := fmt.Sprintf("%s %s %v", t.Channel, text.Render(opt.Lang, t.Fact), t.Weights)
+			now[line] = true
+			if !seen[line] {
+				fmt.Fprintf(w, "           %s %s\n", "+", line)
+			}
+		}
+		for line := range seen {
+			if !now[line] {
+				fmt.Fprintf(w, "           %s %s\n", "-", line)
+			}
+		}
+		seen = now
+		d := diag.Diagnose(&k, opt.Weights)
+		if v := fmt.Sprintf("%s (%s)", d.Class, d.Verdict); v != last {
+			fmt.Fprintf(w, "           => %s\n", v)
+			last = v
+		}
+	}
+	return nil
+}
