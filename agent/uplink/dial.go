@@ -1,0 +1,164 @@
+package uplink
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// dnsKeep: a broker's address is asked for again after this long, or as soon
+	// as it does not answer. One lookup costs about 200 B.
+	dnsKeep = time.Hour
+	// maxAddrs is how many addresses of one broker are tried in one attempt: two
+	// families and a spare.
+	maxAddrs = 3
+)
+
+// cached is one answer of the resolver.
+type cached struct {
+	addrs []netip.Addr
+	at    time.Time
+}
+
+// stageError says at which stage connecting failed.
+type stageError struct {
+	why Why
+	err error
+}
+
+func (e *stageError) Error() string { return string(e.why) + ": " + e.err.Error() }
+func (e *stageError) Unwrap() error { return e.err }
+
+// dial opens the TCP connection to b.
+func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
+	addrs, err := u.resolve(ctx, b.host)
+	if err != nil {
+		return nil, &stageError{WhyDNS, err}
+	}
+	deadline, _ := ctx.Deadline()
+	for i, a := range addrs {
+		// Each address gets its share of what is left.
+		share := time.Until(deadline) / time.Duration(len(addrs)-i)
+		d := u.dialer()
+		d.Timeout = share
+		conn, dialErr := d.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), b.port))
+		if dialErr == nil {
+			return newCounted(conn), nil
+		}
+		err = dialErr
+	}
+	delete(u.dns, b.host) // it may have moved
+	why := WhyConnect
+	var bind *bindError
+	switch {
+	case errors.As(err, &bind):
+		why = WhyBind
+	case isTimeout(err):
+		why = WhyTimeout
+	}
+	return nil, &stageError{why, err}
+}
+
+// dialer is bound to the interface, if any. Go's TCP keepalive is off: at 15 s
+// it would cost 0.6 MB a day; the MQTT ping does its work.
+func (u *Uplink) dialer() *net.Dialer {
+	d := &net.Dialer{KeepAlive: -1}
+	if name := u.opt.Interface; name != "" {
+		d.Control = func(_, _ string, c syscall.RawConn) error {
+			var err error
+			if ctlErr := c.Control(func(fd uintptr) {
+				err = unix.SetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE, name)
+			}); ctlErr != nil {
+				return ctlErr
+			}
+			if err != nil {
+				return &bindError{name, err}
+			}
+			return nil
+		}
+	}
+	return d
+}
+
+type bindError struct {
+	name string
+	err  error
+}
+
+func (e *bindError) Error() string { return fmt.Sprintf("bind to interface %s: %v", e.name, e.err) }
+func (e *bindError) Unwrap() error { return e.err }
+
+// resolve gives the addresses of host, from memory while they are fresh. When
+// the resolver fails, the last answer is used however old.
+func (u *Uplink) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a}, nil
+	}
+	known, ok := u.dns[host]
+	if ok && time.Since(known.at) < dnsKeep {
+		return known.addrs, nil
+	}
+	addrs, err := u.lookup(ctx, host)
+	if err == nil && len(addrs) == 0 {
+		err = fmt.Errorf("%s has no address", host)
+	}
+	if err != nil {
+		if ok {
+			return known.addrs, nil
+		}
+		return nil, err
+	}
+	addrs = addrs[:min(len(addrs), maxAddrs)]
+	u.dns[host] = cached{addrs, time.Now()}
+	return addrs, nil
+}
+
+func (u *Uplink) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	if u.opt.Resolve != nil {
+		return u.opt.Resolve(ctx, host)
+	}
+	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return u.dialer().DialContext(ctx, network, addr)
+	}}
+	return r.LookupNetIP(ctx, "ip", host)
+}
+
+// open gives the connection on which MQTT is spoken, the TCP connection under
+// it, and what TLS agreed, if it was used.
+func (u *Uplink) open(ctx context.Context, b broker) (net.Conn, *counted, *tls.ConnectionState, error) {
+	var cfg *tls.Config
+	if b.tls { // files are read before the air is used
+		var err error
+		if cfg, err = u.tlsConfig(b); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	tcp, err := u.dial(ctx, b)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if !b.tls {
+		return tcp, tcp, nil, nil
+	}
+	conn := tls.Client(tcp, cfg)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		u.emit(tcp.since())
+		tcp.abort()
+		return nil, nil, nil, &stageError{WhyTLS, err}
+	}
+	cs := conn.ConnectionState()
+	return conn, tcp, &cs, nil
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+}

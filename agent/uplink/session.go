@@ -1,0 +1,557 @@
+package uplink
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"cellwarden/protocol"
+)
+
+const (
+	// window is how many PUBLISHes of the backlog may await their PUBACK: enough
+	// to fill a path of 1 s round trip at the drain rate.
+	window = 8
+	// windowBytes bounds what an alert has to wait behind: 2 s at 32 kbit/s.
+	windowBytes = 8 << 10
+	// urgentMax is how many urgent messages are taken when only those may go.
+	urgentMax = 8
+	// pingGrace is how long an answer to a ping may take, and how much earlier
+	// than the keepalive a ping is sent, so that a silent link is found within
+	// one keepalive and 10 s although paho looks only every 5 s.
+	pingGrace = 10 * time.Second
+	// stopGrace is what a good-bye may take: the message, its PUBACK and what is
+	// under way.
+	stopGrace = 2 * time.Second
+	// joinGrace is how long paho's goroutines may take to end after the
+	// connection was closed under them.
+	joinGrace = 5 * time.Second
+	// drainBurst is what may go above the drain rate at once.
+	drainBurst = time.Second
+	// admitRecheck is how often the byte budget is asked again after a no.
+	admitRecheck = time.Minute
+	// trafficEvery is how often bytes are reported while connected.
+	trafficEvery = time.Minute
+	// expiryEvery is how often our own certificate is looked at while connected.
+	expiryEvery = 24 * time.Hour
+	// publishOverhead is what a PUBLISH and its PUBACK cost beside the payload:
+	// MQTT, TLS, IP and TCP headers. It counts against the drain rate.
+	publishOverhead = 220
+)
+
+// Limits of what comes down.
+const (
+	commandQueue = 8               // commands that wait for the goroutine of Run
+	commandBurst = 10              // at once
+	commandEvery = 6 * time.Second // one more; a person with a console needs no more
+)
+
+// link is one live connection.
+type link struct {
+	broker    broker
+	client    mqtt.Client
+	guard     *guard
+	tcp       *counted
+	tls       *tls.ConnectionState
+	keepAlive time.Duration
+	lost      chan error
+	commands  chan inbound
+	dropped   atomic.Int64 // commands thrown away, not reported yet
+	suback    mqtt.Token
+}
+
+type inbound struct {
+	raw      []byte
+	retained bool
+}
+
+// ending is how a connection ended.
+type ending struct {
+	why    Why
+	lasted time.Duration
+}
+
+// topic names one of this device's topics.
+func (u *Uplink) topic(l protocol.Leaf) string {
+	return protocol.Topic{Prefix: u.opt.Prefix, Device: u.opt.Device, Leaf: l}.String()
+}
+
+// connect opens a connection to b up to its CONNACK.
+func (u *Uplink) connect(ctx context.Context, b broker) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, u.t.Connect)
+	defer cancel()
+	conn, tcp, agreed, err := u.open(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{
+		broker: b, tcp: tcp, tls: agreed, guard: newGuard(conn, u.t.Write),
+		keepAlive: u.state.keepAlive(u.t.KeepAlive),
+		lost:      make(chan error, 1),
+		commands:  make(chan inbound, commandQueue),
+	}
+	stop := context.AfterFunc(ctx, tcp.abort) // also ends the wait for the CONNACK
+	defer stop()
+	l.client = mqtt.NewClient(u.clientOptions(l))
+	token := l.client.Connect()
+	done := token.WaitTimeout(u.t.Connect + joinGrace)
+	if done && token.Error() == nil && l.guard.connack.Load() == packets.Accepted {
+		return l, nil
+	}
+	err = token.Error()
+	lie := l.guard.fault.Load()
+	switch code := l.guard.connack.Load(); {
+	case code > packets.Accepted:
+		err = &refusedError{byte(code)}
+	case lie != nil:
+		err = lie
+	case ctx.Err() != nil:
+		err = &stageError{WhyTimeout, ctx.Err()}
+	case err == nil:
+		err = errors.New("the client library gave no answer")
+	}
+	l.close()
+	u.report(l)
+	return nil, err
+}
+
+// clientOptions sets paho up as a mere transport.
+func (u *Uplink) clientOptions(l *link) *mqtt.ClientOptions {
+	o := mqtt.NewClientOptions()
+	o.Servers = []*url.URL{{Scheme: "tcp", Host: net.JoinHostPort(l.broker.host, l.broker.port)}} // a name; the connection is below
+	o.CustomOpenConnectionFn = func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return l.guard, nil }
+	o.SetProtocolVersion(4) // else a refusal makes paho connect again, by MQTT 3.1
+	o.SetClientID(u.opt.ClientID)
+	o.SetUsername(u.opt.User)
+	o.SetPassword(u.opt.Password)
+	o.SetCleanSession(true)
+	o.SetAutoReconnect(false)
+	o.SetConnectRetry(false)
+	o.SetStore(nothing{}) // only the outbox sends again
+	o.SetConnectTimeout(u.t.Connect)
+	o.SetWriteTimeout(u.t.Write)
+	ka, grace := l.keepAlive, pingGrace
+	if ka >= 6*pingGrace {
+		ka -= pingGrace
+	} else {
+		grace = ka / 2 // in tests and on plain networks
+	}
+	o.SetKeepAlive(ka)
+	o.SetPingTimeout(grace)
+	o.SetBinaryWill(u.topic(protocol.LeafStatus), protocol.MarshalStatus(protocol.Status{}), 1, !u.opt.NoRetain)
+	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
+		if lie := l.guard.fault.Load(); lie != nil {
+			err = lie
+		}
+		l.lost <- err // paho calls it once for each connection
+	})
+	return o
+}
+
+// close ends the connection without good-bye and waits for paho's goroutines.
+func (l *link) close() {
+	l.tcp.abort()
+	l.client.Disconnect(uint(joinGrace / time.Millisecond)) // returns as soon as they are gone
+}
+
+// report tells what went over the network since the last time.
+func (u *Uplink) report(l *link) {
+	if t := l.tcp.since(); t.WireBytes > 0 {
+		u.emit(t)
+	}
+}
+
+// serve runs a connection until it ends or ctx does.
+func (u *Uplink) serve(ctx context.Context, l *link, took time.Duration) ending {
+	began := time.Now()
+	u.state.returned(u.t.KeepAlive, began)
+	u.emit(Connected{
+		Broker: l.broker.name, Addr: l.tcp.RemoteAddr().String(), TLS: l.tls != nil,
+		Resumed: l.tls != nil && l.tls.DidResume, KeepAlive: l.keepAlive, Took: took,
+	})
+	_ = u.cache.save() // a full disk costs one dearer handshake, no more
+	d := &drain{u: u, l: l, progress: began}
+	err := d.run(ctx)
+	if err == nil {
+		d.goodbye()
+	}
+	l.close()
+	d.settle()
+	d.release()
+	_ = u.cache.save()
+	u.report(l)
+	end := ending{why: whyLost(err), lasted: time.Since(began)}
+	u.state.ended(l.keepAlive, end.lasted, end.why == WhyPing, time.Now())
+	u.emit(Disconnected{Broker: l.broker.name, Why: end.why, Err: err, Lasted: end.lasted})
+	return end
+}
+
+// drain moves messages over one link.
+type drain struct {
+	u        *Uplink
+	l        *link
+	flying   []flight
+	bytes    int // of what flies
+	progress time.Time
+	batcher  *protocol.Batcher // while there is a backlog
+	caughtUp bool              // the source was empty when last asked
+	linger   time.Time         // non-urgent messages wait until then; zero: they do not
+	rateFree time.Time         // by then the drain rate has paid for what was sent
+	denied   time.Time         // the byte budget said no; asked again at this time
+	command  allowance
+}
+
+// flight is one PUBLISH whose PUBACK is awaited.
+type flight struct {
+	token mqtt.Token
+	seqs  []uint64
+	size  int
+}
+
+// run serves the link until it breaks (the error says how) or ctx ends (nil).
+func (d *drain) run(ctx context.Context) error {
+	u, l := d.u, d.l
+	l.suback = l.client.Subscribe(u.topic(protocol.LeafCommand), 1, l.receive)
+	status := protocol.MarshalStatus(protocol.Status{Up: true})
+	d.fly(l.client.Publish(u.topic(protocol.LeafStatus), 1, !u.opt.NoRetain, status), nil, len(status))
+
+	every := time.NewTicker(trafficEvery)
+	defer every.Stop()
+	expiry := time.NewTicker(expiryEvery)
+	defer expiry.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	subDone := l.suback.Done()
+	for {
+		if err := d.settle(); err != nil {
+			return err
+		}
+		if err := d.fill(); err != nil {
+			return err
+		}
+		timer.Reset(d.next())
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-l.lost:
+			if err == nil {
+				err = errors.New("connection lost")
+			}
+			return err
+		case <-d.head():
+		case <-u.opt.Source.Wake():
+			d.woken()
+		case c := <-l.commands:
+			d.hand(c)
+		case <-subDone:
+			subDone = nil
+			if err := d.subscribed(); err != nil {
+				return err
+			}
+		case <-every.C:
+			u.report(l)
+		case <-expiry.C:
+			u.checkExpiry()
+		case <-timer.C:
+			if len(d.flying) > 0 && time.Since(d.progress) >= u.t.Ack {
+				return errAckTimeout
+			}
+		}
+	}
+}
+
+// subscribed reads the answer to SUBSCRIBE.
+func (d *drain) subscribed() error {
+	t := d.l.suback
+	if err := t.Error(); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	topic := d.u.topic(protocol.LeafCommand)
+	if sub, ok := t.(*mqtt.SubscribeToken); ok && sub.Result()[topic] > 1 { // 0x80: failure
+		d.u.emit(Unsubscribed{Topic: topic})
+	}
+	return nil
+}
+
+// head is done when the oldest PUBLISH is answered. Brokers answer in order
+// (MQTT 3.1.1 §4.6); one that does not is noticed with the next answer in order.
+func (d *drain) head() <-chan struct{} {
+	if len(d.flying) == 0 {
+		return nil
+	}
+	return d.flying[0].token.Done()
+}
+
+// next is how long nothing needs to be done unless something happens.
+func (d *drain) next() time.Duration {
+	at := time.Now().Add(time.Hour)
+	earlier := func(t time.Time) {
+		if !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	if len(d.flying) > 0 {
+		earlier(d.progress.Add(d.u.t.Ack))
+	}
+	earlier(d.linger)
+	if !d.caughtUp && !d.full() {
+		earlier(d.rateFree.Add(-drainBurst))
+		earlier(d.denied)
+	}
+	return max(0, time.Until(at))
+}
+
+// woken notes that there may be something new. When all had been sent, what is
+// not urgent waits a little for company.
+func (d *drain) woken() {
+	if d.caughtUp && d.linger.IsZero() {
+		d.linger = time.Now().Add(d.u.t.Linger)
+	}
+	d.caughtUp = false
+}
+
+func (d *drain) full() bool { return len(d.flying) >= window || d.bytes >= windowBytes }
+
+// held reports whether only urgent messages may go now.
+func (d *drain) held() bool {
+	now := time.Now()
+	if !d.linger.IsZero() && !now.Before(d.linger) {
+		d.linger = time.Time{}
+	}
+	return d.full() || !d.linger.IsZero() || now.Before(d.denied) || now.Before(d.rateFree.Add(-drainBurst))
+}
+
+// fill sends what may go now.
+func (d *drain) fill() error {
+	for !d.caughtUp {
+		held := d.held()
+		most := protocol.BatchItems
+		if held {
+			most = urgentMax
+		}
+		items := d.u.opt.Source.Take(most, protocol.BatchBytes)
+		if len(items) == 0 {
+			d.caughtUp = true
+			d.linger = time.Time{}
+			d.batcher = nil // 0.8 MB
+			return nil
+		}
+		rest, err := d.send(items, held)
+		if len(rest) > 0 {
+			d.u.opt.Source.Release(seqsOf(rest))
+		}
+		if err != nil {
+			return err
+		}
+		if len(rest) > 0 {
+			return nil // held back; woken, settle or a timer goes on
+		}
+	}
+	return nil
+}
+
+// send publishes items, those that belong together in one PUBLISH, and gives
+// back what may not go now.
+func (d *drain) send(items []Item, held bool) (rest []Item, err error) {
+	for len(items) > 0 {
+		leaf, err := protocol.LeafFor(items[0].Type)
+		if err != nil {
+			return items, err
+		}
+		n := 1
+		for n < len(items) && items[n].Urgent == items[0].Urgent && sameLeaf(items[n], leaf) {
+			n++
+		}
+		group := items[:n]
+		urgent := group[0].Urgent
+		if !urgent && (held || d.full()) {
+			return items, nil
+		}
+		payload, err := d.pack(group)
+		if err != nil {
+			return items, err
+		}
+		if !urgent && d.u.opt.Admit != nil && !d.u.opt.Admit(group[0].Type, len(payload)+publishOverhead) {
+			d.denied = time.Now().Add(admitRecheck)
+			return items, nil
+		}
+		if urgent {
+			d.denied = time.Time{}
+		}
+		d.pay(len(payload) + publishOverhead)
+		d.fly(d.l.client.Publish(d.u.topic(leaf), 1, false, payload), seqsOf(group), len(payload))
+		items = items[n:]
+	}
+	return nil, nil
+}
+
+func sameLeaf(it Item, leaf protocol.Leaf) bool {
+	l, err := protocol.LeafFor(it.Type)
+	return err == nil && l == leaf
+}
+
+// pack renders a lone message as it is and several as a batch.
+func (d *drain) pack(group []Item) ([]byte, error) {
+	if len(group) == 1 {
+		return group[0].Payload, nil
+	}
+	if d.batcher == nil {
+		d.batcher = new(protocol.Batcher)
+	}
+	lines := make([][]byte, len(group))
+	for i, it := range group {
+		lines[i] = it.Payload
+	}
+	return d.batcher.Encode(lines)
+}
+
+// pay charges n bytes to the drain rate. Urgent ones are charged too: the
+// backlog makes room for them.
+func (d *drain) pay(n int) {
+	rate := d.u.t.DrainPerSec
+	if rate < 0 {
+		return
+	}
+	now := time.Now()
+	if d.rateFree.Before(now) {
+		d.rateFree = now
+	}
+	d.rateFree = d.rateFree.Add(time.Duration(n) * time.Second / time.Duration(rate))
+}
+
+// fly notes a PUBLISH under way. seqs is nil for our own status.
+func (d *drain) fly(token mqtt.Token, seqs []uint64, size int) {
+	if len(d.flying) == 0 {
+		d.progress = time.Now()
+	}
+	d.flying = append(d.flying, flight{token, seqs, size})
+	d.bytes += size
+}
+
+// settle acknowledges what the broker acknowledged. A PUBLISH that failed ends
+// the link: the order could not be kept otherwise.
+func (d *drain) settle() error {
+	var failed error
+	kept := d.flying[:0]
+	for _, f := range d.flying {
+		select {
+		case <-f.token.Done():
+		default:
+			kept = append(kept, f)
+			continue
+		}
+		if err := f.token.Error(); err != nil {
+			failed = fmt.Errorf("publish: %w", err)
+			kept = append(kept, f)
+			continue
+		}
+		d.progress = time.Now()
+		d.bytes -= f.size
+		if len(f.seqs) > 0 {
+			d.u.opt.Source.Ack(f.seqs)
+			d.u.emit(Delivered{Seqs: f.seqs, Bytes: f.size})
+		}
+	}
+	clear(d.flying[len(kept):])
+	d.flying = kept
+	return failed
+}
+
+// release gives back what was not acknowledged, in order.
+func (d *drain) release() {
+	var seqs []uint64
+	for _, f := range d.flying {
+		seqs = append(seqs, f.seqs...)
+	}
+	if len(seqs) > 0 {
+		d.u.opt.Source.Release(seqs)
+	}
+	d.flying, d.bytes = nil, 0
+}
+
+// goodbye takes the time that a polite end may take: our status, and what is
+// under way. The last will stays unsaid after it.
+func (d *drain) goodbye() {
+	end := time.Now().Add(stopGrace)
+	status := protocol.MarshalStatus(protocol.Status{Why: "stop"})
+	d.fly(d.l.client.Publish(d.u.topic(protocol.LeafStatus), 1, !d.u.opt.NoRetain, status), nil, len(status))
+	for _, f := range d.flying {
+		f.token.WaitTimeout(time.Until(end))
+	}
+	d.l.client.Disconnect(uint(stopGrace / time.Millisecond))
+}
+
+// receive takes a message from the command topic, on a goroutine of paho that
+// also carries acknowledgements: it must not block.
+func (l *link) receive(_ mqtt.Client, m mqtt.Message) {
+	if len(m.Payload()) == 0 {
+		return // a retained command was cleared
+	}
+	if len(m.Payload()) > protocol.MaxCommand {
+		l.dropped.Add(1)
+		return
+	}
+	select {
+	case l.commands <- inbound{raw: m.Payload(), retained: m.Retained()}:
+	default:
+		l.dropped.Add(1)
+	}
+}
+
+// hand gives a command to the owner, unless they come too fast.
+func (d *drain) hand(c inbound) {
+	if d.command.take(time.Now(), commandBurst, commandEvery) {
+		d.u.emit(Commanded{Raw: c.raw, At: d.u.opt.Now(), Retained: c.retained})
+	} else {
+		d.l.dropped.Add(1)
+	}
+	if n := d.l.dropped.Swap(0); n > 0 {
+		d.u.emit(CommandDropped{Count: int(n)})
+	}
+}
+
+// allowance lets burst things through at once and then one for each span.
+type allowance struct {
+	spent float64
+	at    time.Time
+}
+
+func (a *allowance) take(now time.Time, burst int, every time.Duration) bool {
+	if !a.at.IsZero() {
+		a.spent = max(0, a.spent-float64(now.Sub(a.at))/float64(every))
+	}
+	a.at = now
+	if a.spent+1 > float64(burst) {
+		return false
+	}
+	a.spent++
+	return true
+}
+
+func seqsOf(items []Item) []uint64 {
+	out := make([]uint64, len(items))
+	for i, it := range items {
+		out[i] = it.Seq
+	}
+	return out
+}
+
+// nothing is a store for paho that stores nothing: with a clean session and no
+// reconnecting, nothing is ever read back, and offline messages would cost RAM.
+type nothing struct{}
+
+func (nothing) Open()                             {}
+func (nothing) Put(string, packets.ControlPacket) {}
+func (nothing) Get(string) packets.ControlPacket  { return nil }
+func (nothing) All() []string                     { return nil }
+func (nothing) Del(string)                        {}
+func (nothing) Close()                            {}
+func (nothing) Reset()                            {}
