@@ -81,6 +81,7 @@ type NetworkStatus struct {
 	Cause        string `json:"cause,omitempty"` // "EMM #7 EPS services not allowed"
 	PLMN         string `json:"plmn,omitempty"`
 	APN          string `json:"apn,omitempty"`
+	LastGoodAPN  string `json:"last_good_apn,omitempty"` // set only where it differs from APN
 	Attached     *bool  `json:"attached,omitempty"`
 	Session      string `json:"session"` // active inactive unknown
 	Interface    string `json:"interface,omitempty"`
