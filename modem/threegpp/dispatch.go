@@ -107,7 +107,7 @@ func (r *reply) take(text string) {
 func (r *reply) isBlockLine(l line) bool {
 	if r.owner == nil {
 		for i := range r.subs {
-			if _, ok := blocks[r.subs[i].name]; ok && r.subs[i].op != "=?" {
+			if blockOf(&r.subs[i]) != nil {
 				r.owner = &r.subs[i]
 			}
 		}
@@ -163,7 +163,7 @@ func (r *reply) flush() {
 	if r.owner == nil || len(r.block) == 0 {
 		return
 	}
-	for _, f := range blocks[r.owner.name](r.owner, r.block) {
+	for _, f := range blockOf(r.owner)(r.owner, r.block) {
 		if u, ok := f.(Unparsed); ok {
 			u.Command = r.text
 			f = u

@@ -146,3 +146,19 @@ func eachLine(lines []string, parse parser) []Fact {
 	}
 	return out
 }
+
+func simReadyBanner(l line) []Fact { return one(SIM{State: SIMReady, Text: l.text, URC: true}) }
+func simDropBanner(l line) []Fact  { return one(SIM{State: SIMRemoved, Text: l.text, URC: true}) }
+
+// parseSIMST reads Huawei's ^SIMST: <state>[,<lock>]: 1 valid, 255 none, 0 and
+// 2 to 4 not usable.
+func parseSIMST(l line) []Fact {
+	n, ok := l.num(0)
+	if !ok {
+		return nil
+	}
+	if c, ok := cardValidity(n); ok {
+		return one(c)
+	}
+	return quiet
+}

@@ -2,39 +2,139 @@ package threegpp
 
 // prefixes is the dispatcher: one line adds a parser.
 var prefixes = map[string]entry{
-	// TS 27.007, TS 27.005
-	"+CREG":    {both, parseRegistration},
-	"+CGREG":   {both, parseRegistration},
-	"+CEREG":   {both, parseRegistration},
-	"+C5GREG":  {both, parseRegistration},
-	"+CPIN":    {both, parseCPIN},
-	"+CSQ":     {both, parseCSQ},
-	"+CESQ":    {both, parseCESQ},
-	"+COPS":    {both, parseCOPS},
-	"+CFUN":    {both, parseCFUN},
-	"+CSCON":   {both, parseCSCON},
-	"+CGATT":   {both, parseCGATT},
-	"+CGACT":   {answer, parseCGACT},
-	"+CGPADDR": {answer, parseCGPADDR},
-	"+CGDCONT": {answer, parseCGDCONT},
-	"+CGEV":    {event, parseCGEV},
+	// TS 27.007 and TS 27.005
+	"+CREG": {both, parseRegistration}, "+CGREG": {both, parseRegistration},
+	"+CEREG": {both, parseRegistration}, "+C5GREG": {both, parseRegistration},
+	"+CPIN": {both, parseCPIN},
+	"+CSQ":  {both, parseCSQ}, "+CESQ": {both, parseCESQ},
+	"+COPS": {both, parseCOPS}, "+CFUN": {both, parseCFUN}, "+CSCON": {both, parseCSCON},
+	"+CGATT": {answer, parseCGATT}, "+CGACT": {answer, parseCGACT}, "+CGPADDR": {answer, parseCGPADDR},
+	"+CGDCONT": {answer, parseCGDCONT}, "+CGEV": {event, parseCGEV},
 	"+CNEC_MM": {event, parseCNEC}, "+CNEC_GMM": {event, parseCNEC}, "+CNEC_EMM": {event, parseCNEC},
 	"+CNEC_ESM": {event, parseCNEC}, "+CNEC_5GMM": {event, parseCNEC}, "+CNEC_5GSM": {event, parseCNEC},
-	"+CEER": {answer, parseCEER},
+	"+CEER": {answer, parseCEER}, "+CLCK": {answer, ignore}, "+CPWD": {answer, ignore},
+	"+CCLK": {both, parseCCLK}, "+CTZE": {event, parseCTZE}, "+CTZV": {event, ignore}, "+CTZU": {answer, ignore},
+	"+CBC": {both, parseCBC}, "+CUSD": {both, parseCUSD},
+	"+CMTI": {event, parseCMTI}, "+CMT": {event, parseCMT}, "+CDSI": {event, ignore}, "+CDS": {event, ignore},
+	"+CPMS": {answer, parseCPMS}, "+CMGF": {answer, ignore}, "+CMEE": {answer, ignore}, "+CSCS": {answer, ignore},
+	"+CSCA": {answer, ignore}, "+CNMI": {answer, ignore}, "+CGEREP": {answer, ignore}, "+CNEC": {answer, ignore},
+	"+CPSMS": {answer, ignore}, "+CEDRXS": {answer, ignore}, "+CEDRXP": {event, ignore}, "+CPAS": {answer, ignore},
+	"+CGCONTRDP": {answer, ignore}, "+GCAP": {answer, ignore}, "+CNUM": {answer, ignore}, "+CRSM": {answer, ignore},
+	"+CCID": {both, parseICCID}, "+ICCID": {both, parseICCID}, "ICCID": {answer, parseICCID}, "CCID": {answer, parseICCID},
+	"+CIEV": {event, ignore}, "RING": {event, ignore}, "+CRING": {event, ignore}, "+CLIP": {event, ignore},
+
+	// Quectel
+	"+QENG": {answer, parseQENG}, "+QCSQ": {both, parseQCSQ}, "+QNWINFO": {answer, parseQNWINFO},
+	"+QRSRP": {answer, parsePorts}, "+QRSRQ": {answer, parsePorts}, "+QSINR": {answer, parsePorts},
+	"+QIACT": {answer, parseQIACT}, "+QICSGP": {answer, parseQICSGP}, "+QIURC": {event, parseQIURC},
+	"+QPING": {result, parseQPING}, "+QIOPEN": {result, parseQIOPEN}, "+QMTOPEN": {result, parseQMTOPEN},
+	"+QMTCONN": {result, parseQMTCONN}, "+QMTSTAT": {event, ignore}, "+QMTRECV": {event, ignore},
+	"+QGDCNT": {answer, parseQGDCNT}, "+QSIMSTAT": {both, parseQSIMSTAT}, "+QSIMDET": {answer, parseQSIMDET},
+	"+QINISTAT": {answer, parseQINISTAT}, "+QNWLOCK": {answer, parseQNWLOCK}, "+QCFG": {answer, parseQCFG},
+	"+QNWPREFCFG": {answer, parseQNWPREFCFG}, "+QNWCFG": {answer, parseQNWCFG}, "+QTEMP": {answer, parseQTEMP},
+	"+QIND": {event, parseQIND}, "+QUSIM": {event, ignore}, "+QCCID": {answer, parseICCID}, "+QSPN": {answer, ignore},
+	"+QSTK": {event, ignore}, "+QURCCFG": {answer, ignore}, "+QUIMSLOT": {answer, ignore}, "+QDSIM": {answer, ignore},
+
+	// SIMCom, and the SIM800 stack that openLuat and Ai-Thinker copied
+	"+CPSI": {both, parseCPSI}, "+CNSMOD": {both, parseCNSMOD}, "+CNMP": {answer, parseCNMP},
+	"+CMNB": {answer, parseCMNB}, "+CBANDCFG": {answer, parseCBANDCFG}, "+PDP": {event, parsePDP},
+	"+PPPD": {event, parsePPPD}, "STATE": {both, parseSTATE}, "+CNACT": {both, parseCNACT},
+	"+APP PDP": {event, parseAppPDP}, "+NETOPEN": {result, parseNETOPEN}, "+CPING": {result, parseCPING},
+	"+CDNSGIP": {result, parseCDNSGIP}, "+HTTPACTION": {result, parseHTTPACTION},
+	"+CMQTTCONNECT": {result, parseCMQTTCONNECT}, "+CIPOPEN": {result, parseCIPOPEN},
+	"+CMQTTSTART": {result, ignore}, "+CMQTTCONNLOST": {event, ignore}, "+CIPCLOSE": {result, ignore},
+	"+CIPEVENT": {event, parseCIPEVENT}, "+CPMUTEMP": {answer, parseTemperature}, "+CMTE": {both, parseCMTE},
+	"+PACSP": {event, ignore}, "*PSUTTZ": {event, parsePSUTTZ}, "*PSNWID": {event, ignore}, "DST": {event, ignore},
+	"+SIMCROSS": {answer, ignore}, "+SPIC": {answer, ignore}, "+CICCID": {answer, parseICCID},
+
+	// openLuat, ASR and UNISOC firmware
+	"+NITZ": {event, parseNITZ}, "+EEMLTESVC": {both, parseEEMLTESVC}, "+EEMGINFO": {answer, ignore},
+	"+EEMLTEINTRA": {event, ignore}, "+EEMLTEINTER": {event, ignore}, "+EEMLTEINTERRAT": {event, ignore},
+	"*BANDIND": {both, parseBANDIND}, "+CSDT": {answer, parseCSDT}, "*ATREADY": {event, restarted}, "+SIM": {event, ignore}, "*COPN": {answer, ignore}, "*CGDFLT": {both, ignore},
+
+	// Huawei and HiSilicon
+	"^SYSINFOEX": {answer, parseSYSINFOEX}, "^SYSINFO": {answer, parseSYSINFO}, "^MODE": {event, parseMODE},
+	"^SRVST": {both, parseSRVST}, "^HCSQ": {both, parseHCSQ}, "^REJINFO": {event, parseREJINFO},
+	"^NDISSTAT": {both, parseNDISSTAT}, "^NDISSTATQRY": {answer, parseNDISSTAT}, "^DSFLOWQRY": {answer, parseDSFLOW},
+	"^DSFLOWRPT": {event, parseDSFLOW}, "^SYSCFGEX": {answer, parseSYSCFGEX}, "^NWTIME": {event, parseNWTIME},
+	"^ICCID": {answer, parseICCID}, "^RSSI": {event, ignore}, "^SIMST": {event, parseSIMST}, "^STIN": {event, ignore},
+	"^CURC": {answer, ignore}, "^BOOT": {event, ignore}, "^NWNAME": {event, ignore},
+
+	// Nordic and Altair
+	"%XSIM": {both, parseXSIM}, "%MDMEV": {event, parseMDMEV}, "%XMONITOR": {answer, parseXMONITOR},
+	"%CESQ": {event, parseNordicCESQ}, "%XSYSTEMMODE": {answer, parseXSYSTEMMODE}, "%PCOINFO": {both, parsePCO},
+	"%XPCO": {event, parsePCO}, "%XICCID": {answer, parseICCID}, "%XTEMP": {both, parseXTEMP},
+	"%XVBAT": {answer, parseXVBAT}, "%XTIME": {event, ignore}, "%XCBAND": {answer, ignore},
+
+	// u-blox
+	"+URAT": {answer, parseURAT}, "+USORF": {answer, parseUSORF}, "+USOST": {answer, ignore},
+	"+UDNSRN": {answer, parseUDNSRN}, "+UUPSDD": {event, parseUUPSDD}, "+UMNOPROF": {answer, ignore},
+	"+UUSORF": {event, ignore}, "+UUSORD": {event, ignore}, "+UUSOCL": {event, ignore}, "+UUPSDA": {event, ignore},
+	"+USOCR": {answer, ignore},
+
+	// Telit
+	"#CEERNET": {answer, parseCEERNET}, "#CEER": {answer, parseTelitCEER}, "#QSS": {both, parseQSS},
+	"#RFSTS": {answer, parseRFSTS}, "#TEMPMON": {both, parseTEMPMON}, "#TEMPMEAS": {both, parseTEMPMON},
+	"#CCID": {answer, parseICCID},
+
+	// Motorola
+	"+MDSI": {event, parseMDSI}, "+EMPC": {answer, ignore},
+
+	// Sierra
+	"+ETEMP": {answer, parseTemperature}, "+KSUP": {event, restarted}, "+WDSI": {event, ignore},
 }
 
 // banners are whole lines without a prefix.
 var banners = map[string]parser{
-	"RDY":     restarted,
-	"APP RDY": restarted,
+	"RDY": restarted, "APP RDY": restarted, "^SYSSTART": restarted, "SYSSTART": restarted,
+	"NORMAL POWER DOWN": ignore, "POWERED DOWN": ignore,
+	"SMS DONE": ignore, "PB DONE": ignore, "SMS Ready": ignore, "SMS READY": ignore, "Call Ready": ignore,
+	"PB READY": ignore, "+PBREADY": restarted, "+SIM READY": simReadyBanner, "+SIM DROP": simDropBanner,
+	"RING": ignore,
+	"+NO Service":      serviceBanner(CampNoService, ""),
+	"+E_UTRAN Service": serviceBanner(CampOnline, "lte"),
+	"+UTRAN Service":   serviceBanner(CampOnline, "umts"),
+	"+GPRS Service":    serviceBanner(CampOnline, "gsm"),
+	"+GSM Service":     serviceBanner(CampOnline, "gsm"),
+	"+NR Service":      serviceBanner(CampOnline, "nr"),
+	"CONNECT OK":       socketBanner, "CONNECT FAIL": socketBanner, "CLOSED": socketBanner, "CONNACK OK": socketBanner,
+	"ALREADY CONNECT":           ignore,
+	"UNDER-VOLTAGE WARNNING":    alarm("undervoltage"), // as SIMCom spells it
+	"UNDER-VOLTAGE WARNING":     alarm("undervoltage"),
+	"UNDER-VOLTAGE POWER DOWN":  alarm("undervoltage"),
+	"OVER-VOLTAGE WARNNING":     alarm("overvoltage"),
+	"OVER-VOLTAGE WARNING":      alarm("overvoltage"),
+	"OVER-VOLTAGE POWER DOWN":   alarm("overvoltage"),
+	"OVER-TEMPERATURE WARNNING": alarm("overheated"), "OVER-TEMPERATURE POWER DOWN": alarm("overheated"),
 }
 
-// manyLines are the commands that are answered with several lines of one prefix.
-var manyLines = map[string]bool{}
+// manyLines are the commands that answer with several lines of one prefix, of a
+// prefix that is also a URC.
+var manyLines = map[string]bool{"+CNACT": true, "+EEMGINFO": true}
 
-// answersSets are the commands whose set form is answered with their own prefix.
-var answersSets = map[string]bool{}
+// answersSets are the commands whose set form is answered with their own
+// prefix, which is also a URC.
+var answersSets = map[string]bool{"+CIPSTATUS": true, "+CIPSTART": true, "+CMTE": true, "%XTEMP": true, "%PCOINFO": true}
 
 // blocks are the commands that answer in lines without a prefix of their own,
 // or whose lines only mean something together.
-var blocks = map[string]func(c *subcommand, lines []string) []Fact{}
+var blocks = map[string]func(c *subcommand, lines []string) []Fact{
+	"+CIMI": imsiBlock, "+CGSN": imeiBlock, "+GSN": imeiBlock, "+EGMR": imeiBlock,
+	"+CCID": iccidBlock, "+ICCID": iccidBlock, "+QCCID": iccidBlock, "^ICCID": iccidBlock,
+	"+CICCID": iccidBlock, "%XICCID": iccidBlock, "#CCID": iccidBlock,
+	"I": identityBlock, "+CGMI": identityBlock, "+CGMM": identityBlock, "+CGMR": identityBlock,
+	"+GMI": identityBlock, "+GMM": identityBlock, "+GMR": identityBlock,
+	"+CIFSR": addressBlock, "+CMGR": smsBlock, "+CMGL": smsBlock, "!GSTATUS": gstatusBlock,
+}
+
+// blockOf is the block parser of a command, nil when it has none. A test
+// command lists what is possible and is none, except the scan.
+func blockOf(c *subcommand) func(*subcommand, []string) []Fact {
+	if c.op == "=?" {
+		if c.name == "+COPS" {
+			return scanBlock
+		}
+		return nil
+	}
+	return blocks[c.name]
+}
