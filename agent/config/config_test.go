@@ -306,6 +306,31 @@ func TestLinesOfKeys(t *testing.T) {
 	}
 }
 
+// Each of these took the TOML library from 3 to 59 s.
+func TestNestingThatWouldHangTheLibraryIsRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"dotted key":   strings.Repeat("a.", 32_000) + "a = 1",
+		"section":      "[" + strings.Repeat("a.", 32_000) + "a]\nb = 1",
+		"inline table": "a = " + strings.Repeat("{a=", 16_000),
+		"quoted keys":  strings.Repeat(`"a".`, 16_000) + "a = 1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			_, err := Parse("deep.toml", []byte(text))
+			want := "deep.toml:1: more dots and braces than any config has; put texts in quotes, and compare with: cellwarden config example"
+			if err == nil || err.Error() != want {
+				t.Errorf("got %.200v", err)
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+	if _, err := Parse("dots.toml", []byte("[device]\nname = \""+strings.Repeat(".", 128)+"\" # "+strings.Repeat("{", 300)+"\n")); err != nil {
+		t.Errorf("dots in a text, braces in a comment: %v", err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(Example))
 	files, err := filepath.Glob("testdata/bad/*.toml")

@@ -173,3 +173,31 @@ func (s *scanner) quoted() {
 		}
 	}
 }
+
+// maxNesting is how many dots and braces a config may have outside of its
+// texts. The TOML library takes a minute and more for 64 kB of "a.a.a.a…" or
+// "{a={a={a=…"; the example has none but in section names.
+const maxNesting = 200
+
+// nestedTooOften is the line on which the text has had more than maxNesting
+// dots and braces, 0 if it never has.
+func nestedTooOften(text string) int {
+	s := scanner{text: text, line: 1}
+	seen := 0
+	for !s.done() {
+		switch s.peek() {
+		case '"', '\'':
+			s.quoted()
+			continue
+		case '#':
+			s.toLineEnd()
+			continue
+		case '.', '{':
+			if seen++; seen > maxNesting {
+				return s.line
+			}
+		}
+		s.next()
+	}
+	return 0
+}

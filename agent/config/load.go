@@ -115,6 +115,9 @@ func Parse(name string, text []byte) (Config, error) {
 	if len(text) > maxFile {
 		return Config{}, Problems{{File: name, What: errTooLong.Error()}}
 	}
+	if line := nestedTooOften(string(text)); line > 0 {
+		return Config{}, Problems{{File: name, Line: line, What: "more dots and braces than any config has", Cure: "put texts in quotes, and compare with: cellwarden config example"}}
+	}
 	var tree map[string]any
 	if _, err := toml.Decode(string(text), &tree); err != nil {
 		return Config{}, Problems{syntaxProblem(name, err)}
