@@ -191,7 +191,7 @@ func (k *Known) sessionGate() GateState {
 		}
 	}
 	for _, e := range k.events {
-		if e.ev.Event == "NO CARRIER" && k.within(e.at, eventWindow) {
+		if e.ev.Text == "NO CARRIER" && k.within(e.at, eventWindow) {
 			return GateFailed
 		}
 	}
@@ -231,11 +231,14 @@ func (k *Known) pathGates() (path, service GateState) {
 	case third == no || own == no || u.tested["carrier"] && !u.carrierOK:
 		return GateFailed, GateMasked
 	}
-	pingOK, bad, dns := k.moduleProbes()
+	pingOK, bad, dns, _ := k.moduleProbes()
 	for _, p := range k.modProbe {
-		if (p.value.Result == "tls_error" || p.value.Result == "closed") && k.within(p.at, probeWindow) {
+		if p.value.Result == "tls_error" && k.within(p.at, probeWindow) {
 			return GatePassed, GateFailed
 		}
+	}
+	if _, closed := k.serviceClosed(); closed {
+		return GatePassed, GateFailed
 	}
 	switch {
 	case bad != "" && !pingOK && !dns:

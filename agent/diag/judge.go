@@ -15,6 +15,7 @@ const (
 	confirmedGap  = 13.0
 	groupP        = 0.70 // the subscription-stop group as a whole
 	minForDB      = 6.0  // a class nobody spoke for is never a verdict
+	groupForDB    = 9.0  // ... and four priors added up are not evidence either
 	memberForDB   = 7.0  // ... and a member needs evidence of its own kind
 	noEvidenceDB  = -6.0 // handicap of a class that nothing speaks for, so that priors alone never lead
 	maxCandidates = 5
@@ -159,7 +160,7 @@ func (k *Known) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
 		rest := group.p - best.p
 		memberGap := marginDB(best.p, rest)
 		switch {
-		case group.p < groupP || group.forDB < minForDB:
+		case group.p < groupP || group.forDB < groupForDB:
 		case best.member >= memberForDB && memberGap >= likelyMargin && best.p >= likelyP:
 			d.Class, d.Verdict = best.class, Likely
 			d.MarginDB = marginDB(best.p, 1-best.p)

@@ -481,6 +481,11 @@ func (k *Known) observeSession(o Observation) {
 // refused folds a command that the modem answered with an error.
 func (k *Known) refused(o Observation, f threegpp.Refusal) {
 	c := commandName(f.Command)
+	if f.Final == "CME" && f.Code == 262 {
+		// Not in TS 27.007; a module that says so has been seen to mean a bad
+		// contact (field-notes (d) 7).
+		k.observeSIM(o, threegpp.SIM{State: threegpp.SIMWrong, Text: "CME 262"})
+	}
 	switch {
 	case c == "+CIMI":
 		k.imsiRefused++

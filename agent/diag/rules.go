@@ -151,7 +151,11 @@ func (k *Known) simRules(h *hits) {
 	case threegpp.SIMWrong:
 		h.add("sim_wrong", last.src, last.text)
 	case threegpp.SIMRefused:
-		h.add("sim_read_refused", last.src)
+		if n >= 3 {
+			h.add("sim_read_refused_steadily", last.src, n)
+		} else {
+			h.add("sim_read_refused", last.src)
+		}
 	case threegpp.SIMNotReady:
 		h.add("sim_not_ready", last.src)
 	case threegpp.SIMPIN, threegpp.SIMPUK, threegpp.SIMLock:
@@ -258,13 +262,15 @@ func (k *Known) radioRules(h *hits) {
 	g := k.grade()
 	fresh := k.signal.ok && k.within(k.signal.at, levelWindow) && k.unknownRun == 0
 	switch {
-	case !fresh:
+	case !fresh || k.stepDrop() > 0: // after a step the low level is its consequence
 	case k.interference():
 		h.add("interference", src, levelWords(k.signal.value))
 	case g == threegpp.GradeExcellent || g == threegpp.GradeGood || g == threegpp.GradeFair:
 		if k.cell.value.State != threegpp.CampNoService && k.cell.value.State != threegpp.CampSearching {
 			h.add("signal_good", src, string(g), levelWords(k.signal.value))
 		}
+	case k.cell.value.State == threegpp.CampLimited && g != threegpp.GradeUnusable:
+		// Strong enough to camp on: the level is not what keeps it out.
 	case g == threegpp.GradeWeak:
 		h.add("signal_weak", src, levelWords(k.signal.value))
 	case g == threegpp.GradeVeryWeak || g == threegpp.GradeUnusable:
@@ -317,6 +323,8 @@ func (k *Known) radioRules(h *hits) {
 			h.add("scan_empty", scan.src)
 		case present == yes && !forbidden:
 			h.add("home_heard", scan.src)
+		case allForbidden(scan.value.Networks) && k.abroad():
+			h.add("scan_all_forbidden", scan.src)
 		case present == no && !k.abroad():
 			h.add("home_not_heard", scan.src)
 		}
@@ -334,6 +342,15 @@ func (k *Known) radioRules(h *hits) {
 			h.add("lock_set", l.src, l.value.Detail)
 		}
 	}
+}
+
+func allForbidden(nets []threegpp.ScanEntry) bool {
+	for _, n := range nets {
+		if n.Stat != 3 {
+			return false
+		}
+	}
+	return len(nets) > 0
 }
 
 // flapSearch sees a registration that goes searching, gives up and starts
@@ -372,7 +389,9 @@ func (k *Known) registrationRules(h *hits) {
 		return
 	}
 	abroad := k.abroad() || k.visited(k.servingPLMN()) == yes
-	if k.packetRead() && k.csRegistered() && (reg.Stat != threegpp.RegSearching || k.heard() == yes) {
+	if k.mobilityCauses(h) {
+		// A cause says more than the bare state it came with.
+	} else if k.packetRead() && k.csRegistered() && (reg.Stat != threegpp.RegSearching || k.heard() == yes) {
 		h.add("packet_denied", src)
 	} else if ok {
 		switch reg.Stat {
@@ -394,14 +413,14 @@ func (k *Known) registrationRules(h *hits) {
 	if k.operator.ok && (k.operator.value.Mode == 1 || k.operator.value.Mode == 4) && registered == no {
 		h.add("manual_operator", k.operator.src)
 	}
-	k.mobilityCauses(h)
 }
 
 // mobilityCauses reads the mobility rejects that still stand. The meaning of a
 // number is that of its table; 2 in the voice domain while data stands was
-// never asked, since a registered modem does not get here.
-func (k *Known) mobilityCauses(h *hits) {
-	implicit := 0
+// never asked, since a registered modem does not get here. It reports whether a
+// cause was found that says anything.
+func (k *Known) mobilityCauses(h *hits) bool {
+	implicit, before := 0, len(*h)
 	for _, r := range k.rejects {
 		c := r.rej.Cause
 		if !c.Protocol.MobilityProtocol() || !k.within(r.at, rejectWindow) {
@@ -463,6 +482,7 @@ func (k *Known) mobilityCauses(h *hits) {
 			}
 		}
 	}
+	return len(*h) > before
 }
 
 func causeWords(c threegpp.RejectCause) string {
@@ -552,7 +572,7 @@ func (k *Known) sessionRules(h *hits) {
 		h.add("session_closed", "urc:+CGEV")
 	}
 	for _, e := range k.events {
-		if e.ev.By == "" && e.ev.Event == "NO CARRIER" && k.within(e.at, eventWindow) {
+		if e.ev.Text == "NO CARRIER" && k.within(e.at, eventWindow) {
 			h.add("line_dropped", "urc:NO CARRIER")
 			break
 		}
@@ -657,7 +677,7 @@ func (k *Known) pathRules(h *hits) {
 	}
 	u := k.userPlane()
 	third, own := u.lastOK("third_party"), u.lastOK("own")
-	pingOK, modemBad, dns := k.moduleProbes()
+	pingOK, modemBad, dns, times := k.moduleProbes()
 	switch {
 	case u.redirect != nil:
 		h.add("portal", "probe:"+u.redirect.Probe, firstOf(u.redirect.Detail, u.redirect.Target))
@@ -703,9 +723,12 @@ func (k *Known) pathRules(h *hits) {
 	} else if a, b, ok := k.countersMoved(); ok && a > 1000 && b == 0 && own != yes && third != yes {
 		h.add("sent_nothing_back", "at:counters", a)
 	}
-	switch {
-	case modemBad != "" && !pingOK && !dns:
-		h.add("module_probe_failed", "at", modemBad)
+	if modemBad != "" && !pingOK && !dns {
+		if times >= 3 {
+			h.add("module_probe_failed_often", "at", modemBad, times)
+		} else {
+			h.add("module_probe_failed", "at", modemBad)
+		}
 	}
 	k.moduleService(h, pingOK)
 }
@@ -718,8 +741,9 @@ func (k *Known) pathProof() bool {
 }
 
 // moduleProbes sums tests run by the module's own IP stack: whether one to an
-// ordinary host worked, the name of one that failed, whether DNS worked.
-func (k *Known) moduleProbes() (ok bool, bad string, dns bool) {
+// ordinary host worked, the name of one that failed and how often, whether DNS
+// worked.
+func (k *Known) moduleProbes() (ok bool, bad string, dns bool, times int) {
 	for _, p := range k.modProbe {
 		if !k.within(p.at, probeWindow) {
 			continue
@@ -729,17 +753,17 @@ func (k *Known) moduleProbes() (ok bool, bad string, dns bool) {
 			if p.value.OK {
 				ok = true
 			} else {
-				bad = "ping"
+				bad, times = "ping", times+1
 			}
 		case "dns":
 			if p.value.OK {
 				dns = true
 			} else {
-				bad = "DNS"
+				bad, times = "DNS", times+1
 			}
 		}
 	}
-	return ok, bad, dns
+	return ok, bad, dns, times
 }
 
 // moduleService reads tests of one service by the module's own stack.
@@ -755,13 +779,28 @@ func (k *Known) moduleService(h *hits, pingOK bool) {
 			h.add("tls_failed", p.src, firstOf(v.Detail, v.Probe))
 		case v.Probe == "udp" && !v.OK:
 			lostUDP++
-		case (v.Probe == "tcp" || v.Probe == "mqtt") && v.Result == "closed":
-			h.add("service_closed", p.src)
 		}
+	}
+	if src, closed := k.serviceClosed(); closed {
+		h.add("service_closed", src)
 	}
 	if lostUDP >= 2 && !pingOK {
 		h.add("datagrams_lost", "at")
 	}
+}
+
+// serviceClosed: the module had a connection and the far end closed it, the
+// newest word of its own IP stack.
+func (k *Known) serviceClosed() (src string, closed bool) {
+	had := false
+	for _, p := range k.modProbe {
+		if v := p.value; k.within(p.at, probeWindow) && (v.Probe == "tcp" || v.Probe == "mqtt") {
+			closed = had && v.Result == "refused"
+			had = v.OK || had && !closed
+			src = p.src
+		}
+	}
+	return src, closed
 }
 
 // countersMoved is the growth of the module's own byte counters over its last two readings.
@@ -861,6 +900,12 @@ func (k *Known) changeRules(h *hits) {
 	}
 	if bound != nil && !*bound {
 		h.add("imei_unbound", "plan")
+	}
+	if bound != nil && *bound {
+		h.add("card_bound", "plan")
+	}
+	if k.abroad() {
+		h.add("abroad", "at:+CIMI")
 	}
 	if k.iccidChanged() == yes {
 		h.add("card_changed", "config")

@@ -1,0 +1,371 @@
+// Package core is the agent's judgement: events in, effects out. It holds what
+// is known, the meter and the standing fault, decides what to ask next, when a
+// fault is told and when it is over. It is pure: no clock, no I/O, no
+// goroutine; the shell (package agent) brings events in order and carries the
+// effects out.
+//
+// A fault goes through these states:
+//
+//	none --judged--> pending --held long enough--> standing --gone for its clear time--> none
+//	pending --another class--> pending (anew)
+//	standing --another definite class, held--> standing (superseded)
+package core
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"cellwarden/agent/diag"
+	"cellwarden/agent/instant"
+	"cellwarden/agent/meter"
+	"cellwarden/protocol"
+)
+
+// ProbeSpec is one reachability test that the shell can run. Cost is in bytes
+// on the air.
+type ProbeSpec struct {
+	Probe, Target, Host string
+	Cost                int
+}
+
+// Options steer a Core. All durations are required; see config for defaults.
+type Options struct {
+	Device, Version string
+	Salt            string        // identities are hashed with it before they are kept or compared
+	Poll            time.Duration // between rounds of the cheap queries
+	SlowPoll        time.Duration // between rounds of the rest
+	LinkPoll        time.Duration // between looks at the data interface
+	ReportEvery     time.Duration
+	Probes          []ProbeSpec
+	ProbeEvery      time.Duration // on a line that looks well
+	ProbeBudget     int           // bytes a day
+	Plan            protocol.Plan // from config; a pushed one wins
+	APN             string        // configured, "" when the dialer keeps it to itself
+	Holds           map[diag.Code]time.Duration
+	Weights         *diag.Weights
+	Allowed         []string            // what a command from the backend may do
+	Keys            []ed25519.PublicKey // where given, commands must be signed
+	UplinkIsData    bool                // the broker is reached over the data interface: its state is evidence
+	RadioCycle      bool                // may switch the radio off and on at resume moments
+	HasModem        bool
+	Meter           meter.Options
+}
+
+// Core is the whole state. One owner; not safe for concurrent use.
+type Core struct {
+	opt   Options
+	now   instant.Instant
+	start instant.Instant
+
+	known diag.Known
+	meter *meter.Meter
+	diag  diag.Diagnosis
+
+	// polling
+	polling   bool
+	pollAt    time.Duration // due, by Mono
+	slowAt    time.Duration
+	linkAt    time.Duration
+	reportAt  time.Duration
+	askError  bool // read the error report in the next round
+	identOK   bool
+	modemUp   bool
+	wantFresh bool // somebody waits for a fresh judgement
+
+	probes probing
+
+	// the fault's life
+	pending  *fault
+	standing *fault
+	wellAt   instant.Instant // since when the judgement is "well"
+	well     bool
+	changes  []time.Duration // class changes in the last hour, for the flap guard
+	last     *fault          // the last one that ended
+	lastGood diag.LastGood
+	goodAt   time.Duration
+	iface    diag.Interface
+	traffic  []trafficMark
+
+	// from outside
+	simStatus  *protocol.SIMStatus
+	pushedPlan *protocol.Plan
+	neighbours *protocol.Neighbours
+	replay     protocol.Replay
+	askers     []asker // who waits for a diagnosis
+	uplink     Link
+	usage      meter.Usage
+	warnings   []protocol.Warning // of this cycle
+	cycleSeen  time.Time
+
+	cycled   int64 // Unix seconds of the last radio cycle
+	cycleDue string
+
+	dirty     bool
+	urgent    bool
+	ending    bool
+	persistAt time.Duration
+	out       []Effect
+}
+
+// fault is one class with its life.
+type fault struct {
+	Class    diag.Code
+	Verdict  diag.Verdict
+	Since    instant.Instant // when it was first judged
+	Raised   bool
+	Unstable bool
+	Ended    instant.Instant
+	EndedBy  string
+}
+
+type asker struct {
+	token   string // local request, "" for a command
+	command string // command id, "" for a local request
+}
+
+type trafficMark struct {
+	at     time.Duration
+	rx, tx uint64
+	name   string
+	index  int
+}
+
+// New starts a Core from what was kept: the core's own snapshot (nil at the
+// first start) and a meter (nil starts a new one). A snapshot that cannot be
+// read is an error; the caller keeps the file aside and passes nil.
+func New(opt Options, at instant.Instant, snapshot []byte, m *meter.Meter) (*Core, error) {
+	c := &Core{opt: opt, now: at, start: at, meter: m}
+	if c.meter == nil {
+		c.meter = meter.New(opt.Meter)
+	}
+	if len(snapshot) > 0 {
+		if err := c.restore(snapshot); err != nil {
+			return nil, err
+		}
+	}
+	c.probes.init(opt)
+	c.pollAt, c.slowAt, c.linkAt = at.Mono, at.Mono, at.Mono
+	c.reportAt = at.Mono + opt.ReportEvery
+	if err := c.applyPlan(); err != nil {
+		return nil, err
+	}
+	c.observeStored()
+	return c, nil
+}
+
+// observeStored tells Known what was remembered.
+func (c *Core) observeStored() {
+	if c.simStatus != nil {
+		c.see("backend", diag.SIMStatusFact{Status: *c.simStatus})
+	}
+	if c.lastGood != (diag.LastGood{}) {
+		c.see("history", c.lastGood)
+	}
+	c.see("config", diag.Settings{APN: c.opt.APN})
+}
+
+// plan is the one in force: pushed wins over configured, field by field where
+// the push leaves one open.
+func (c *Core) plan() protocol.Plan {
+	p := c.opt.Plan
+	if c.pushedPlan == nil {
+		return p
+	}
+	merged, _ := json.Marshal(p)
+	out := p
+	_ = json.Unmarshal(merged, &out)
+	over, _ := json.Marshal(c.pushedPlan)
+	_ = json.Unmarshal(over, &out) // omitempty: what the push leaves open stays
+	return out
+}
+
+func (c *Core) applyPlan() error {
+	p := c.plan()
+	if err := meter.CheckPlan(p); err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	if err := c.meter.SetPlan(c.simKey(), p, c.now); err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	c.see("plan", diag.PlanFact{Plan: p})
+	return nil
+}
+
+func (c *Core) simKey() string {
+	if id := c.known.Summary().ICCID; id != "" {
+		return c.hash(id)
+	}
+	return ""
+}
+
+// hash hides an identity while it can still be compared.
+func (c *Core) hash(id string) string {
+	if id == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(c.opt.Salt + "/" + id))
+	return hex.EncodeToString(sum[:6])
+}
+
+func (c *Core) see(source string, fact any) {
+	c.known.Observe(diag.Observation{At: c.now, Source: source, Fact: fact})
+}
+
+// Step takes one event and says what to do. Events come in order of time.
+func (c *Core) Step(ev Event) []Effect {
+	c.out = nil
+	c.now = ev.when()
+	judge := true
+	switch e := ev.(type) {
+	case Started:
+		c.emit(Log{LevelInfo, "started", []any{"version", c.opt.Version, "device", c.opt.Device}})
+	case Observed:
+		c.see(e.Source, e.Fact)
+		c.noticed(e.Fact)
+		judge = e.Unsolicited
+	case RoundDone:
+		c.polling = false
+		c.known.Observe(diag.Observation{At: c.now, Source: "clock", Fact: struct{}{}})
+		c.afterRound(e)
+	case PortState:
+		c.modemUp = e.State == "ok"
+		if e.State == "ok" && e.Reopened {
+			c.slowAt = c.now.Mono // everything may have changed
+		}
+		c.polling = c.polling && e.State == "ok"
+		c.see("port", diag.Port{State: e.State, Detail: e.Detail})
+	case ProbeDone:
+		c.probeDone(e)
+	case Links:
+		c.links(e)
+	case LinkChanged:
+		c.linkChanged(e.Link)
+	case Delivered:
+		c.delivered(e)
+	case Received:
+		c.command(e.Raw)
+	case Handed:
+		c.machineEvent(e)
+		judge = false
+	case DiagnoseNow:
+		c.askers = append(c.askers, asker{token: e.Token})
+		c.refresh()
+	case Confirmed:
+		c.confirmed(string(e.Class), e.By)
+	case Spent:
+		c.meter.OwnBytes(e.Bytes, c.now)
+		judge = false
+	case Cycled:
+		c.see("agent", diag.Disturbance{What: "radio cycle"})
+	case Stopping:
+		c.dirty, c.urgent, c.ending = true, true, true
+		judge = false
+	case Tick:
+	}
+	if judge {
+		c.judge()
+	}
+	c.schedule()
+	c.persist()
+	return c.out
+}
+
+func (c *Core) emit(e Effect) { c.out = append(c.out, e) }
+
+// Next is when the core wants a Tick at the latest, by the monotonic clock.
+func (c *Core) Next() time.Duration {
+	next := c.linkAt
+	early := func(t time.Duration) {
+		if t < next {
+			next = t
+		}
+	}
+	if c.opt.HasModem && !c.polling && c.modemUp {
+		early(c.pollAt)
+	}
+	early(c.reportAt)
+	early(c.probes.due())
+	if c.pending != nil && !c.pending.Raised {
+		early(c.pending.Since.Mono + c.hold(c.pending, c.diag))
+	}
+	if c.standing != nil && c.well {
+		early(c.wellAt.Mono + c.clearTime(c.standing.Class))
+	}
+	if c.dirty {
+		early(c.persistAt)
+	}
+	return next
+}
+
+// Queries of the rounds, in the order they are asked: +CFUN first, since other
+// fields keep old values when the radio is off.
+var (
+	quickRound = []string{"functionality", "sim", "registration", "radio", "cell", "attach", "contexts", "addresses"}
+	slowRound  = []string{"iccid", "imsi", "operator", "apn", "presence", "locks", "sms", "temperature", "backoff", "counters"}
+	errorRound = []string{"error", "operator"}
+)
+
+// fastPoll is the poll while a fault is pending or somebody waits: short enough
+// for the shortest hold (15 s for an absent card, three reads).
+const fastPoll = 5 * time.Second
+
+// schedule emits what is due.
+func (c *Core) schedule() {
+	now := c.now.Mono
+	if c.opt.HasModem && c.modemUp && !c.polling && now >= c.pollAt {
+		var qs []string
+		if !c.identOK {
+			qs = append(qs, "identify", "imei")
+			c.identOK = true
+		}
+		qs = append(qs, quickRound...)
+		if c.askError {
+			qs = append(qs, errorRound...)
+			c.askError = false
+		}
+		if now >= c.slowAt {
+			qs = append(qs, slowRound...)
+			c.slowAt = now + c.opt.SlowPoll
+		}
+		c.polling = true
+		c.emit(Ask{Queries: qs})
+		c.pollAt = now + c.pollEvery()
+	}
+	if now >= c.linkAt {
+		c.linkAt = now + c.opt.LinkPoll
+		c.emit(LookAtLinks{})
+	}
+	if now >= c.reportAt {
+		c.reportAt = now + c.stretch(c.opt.ReportEvery)
+		c.report()
+	}
+	c.scheduleProbes()
+}
+
+// pollEvery is the time to the next round: quick while something is undecided
+// and not yet told, ordinary otherwise.
+func (c *Core) pollEvery() time.Duration {
+	if c.wantFresh || c.pending != nil && !c.pending.Raised || c.standing != nil && c.well {
+		return min(fastPoll, c.opt.Poll)
+	}
+	return c.opt.Poll
+}
+
+// stretch makes own traffic rarer as the quota runs out (meter.Guard).
+func (c *Core) stretch(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / meter.GuardFor(c.usage).Share())
+}
+
+// refresh asks for everything at once.
+func (c *Core) refresh() {
+	c.wantFresh = true
+	c.pollAt, c.slowAt = c.now.Mono, c.now.Mono
+	c.probes.fresh(c.now.Mono)
+	if !c.opt.HasModem || !c.modemUp {
+		c.answerAskers()
+	}
+}

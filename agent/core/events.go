@@ -1,0 +1,175 @@
+package core
+
+import (
+	"encoding/json"
+	"time"
+
+	"cellwarden/agent/diag"
+	"cellwarden/agent/instant"
+	"cellwarden/agent/meter"
+	"cellwarden/protocol"
+)
+
+// An Event is something that happened, stamped where it was seen.
+type Event interface{ when() instant.Instant }
+
+// At stamps an event.
+type At struct{ Instant instant.Instant }
+
+func (a At) when() instant.Instant { return a.Instant }
+
+type (
+	// Started is the first event.
+	Started struct{ At }
+	// Tick says only that time has passed.
+	Tick struct{ At }
+	// Observed is one fact from the modem. Unsolicited ones are judged at once,
+	// replies when their round is done.
+	Observed struct {
+		At
+		Source      string
+		Fact        any
+		Unsolicited bool
+	}
+	// RoundDone ends the round that an Ask began.
+	RoundDone struct{ At }
+	// PortState is the AT port: ok, silent, garbage, lost, held, absent.
+	PortState struct {
+		At
+		State, Detail string
+		Reopened      bool
+	}
+	// ProbeDone is one reachability result.
+	ProbeDone struct {
+		At
+		Result diag.ProbeResult
+		Cost   int // bytes spent
+	}
+	// Links is one look at the data interfaces.
+	Links struct {
+		At
+		Readings []meter.Reading
+		Data     diag.Interface // the one that carries data now
+	}
+	// LinkChanged is the uplink's state.
+	LinkChanged struct {
+		At
+		Link Link
+	}
+	// Delivered says that the broker acknowledged messages.
+	Delivered struct {
+		At
+		Count int
+		Bytes uint64
+	}
+	// Received is one raw command from the broker.
+	Received struct {
+		At
+		Raw []byte
+	}
+	// Handed is an event of the machine's own. Happened is set where the machine
+	// says when.
+	Handed struct {
+		At
+		Token   string
+		Event   protocol.MachineEvent
+		Durable bool
+	}
+	// DiagnoseNow asks for a fresh judgement; the answer carries the token.
+	DiagnoseNow struct {
+		At
+		Token string
+	}
+	// Confirmed tells what a fault really was.
+	Confirmed struct {
+		At
+		Class diag.Code
+		By    string
+	}
+	// Spent is traffic that the agent itself caused, in bytes.
+	Spent struct {
+		At
+		Bytes uint64
+	}
+	// Cycled says that the radio was switched off and on again by us.
+	Cycled struct{ At }
+	// Stopping is the last event.
+	Stopping struct{ At }
+)
+
+// Link is the uplink's state.
+type Link struct {
+	State  string // connected, connecting, down, off
+	Broker string
+	Reason string // why it is down
+	Result string // as a probe's result: timeout, refused, bad_cert, cert_not_yet_valid, nxdomain; "" when up
+	Retry  time.Duration
+}
+
+// An Effect is something to do.
+type Effect interface{ effect() }
+
+// Priority of a message in the outbox.
+type Priority int
+
+// Priorities, lowest first.
+const (
+	Metric Priority = iota
+	State
+	EventPriority
+	Alert
+)
+
+// Log levels.
+const (
+	LevelDebug = -4
+	LevelInfo  = 0
+	LevelWarn  = 4
+	LevelError = 8
+)
+
+type (
+	// Ask asks the modem; each fact comes back as Observed, then one RoundDone.
+	Ask struct{ Queries []string }
+	// RunProbe runs one test; the answer is ProbeDone.
+	RunProbe struct{ Spec ProbeSpec }
+	// LookAtLinks reads the data interfaces' counters; the answer is Links.
+	LookAtLinks struct{}
+	// Store puts a message into the outbox. Now: commit at once. Token: tell the
+	// local requester when it is durable.
+	Store struct {
+		Type     protocol.Type
+		Priority Priority
+		Body     json.RawMessage
+		At       instant.Instant
+		Now      bool
+		Token    string
+	}
+	// Persist keeps a snapshot under a name: "core", "meter".
+	Persist struct {
+		Name string
+		Data []byte
+	}
+	// Answer ends a DiagnoseNow.
+	Answer struct {
+		Token     string
+		Diagnosis diag.Diagnosis
+	}
+	// CycleRadio switches the radio off and on, to clear a reject that sticks.
+	CycleRadio struct{ Why string }
+	// Log writes one line; Attrs are key, value pairs.
+	Log struct {
+		Level int
+		Msg   string
+		Attrs []any
+	}
+)
+
+func (Ask) effect()         {}
+func (RunProbe) effect()    {}
+func (LookAtLinks) effect() {}
+func (Store) effect()       {}
+func (Persist) effect()     {}
+func (Answer) effect()      {}
+func (CycleRadio) effect()  {}
+func (Log) effect()         {}

@@ -1,0 +1,150 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"cellwarden/agent/diag"
+	"cellwarden/agent/instant"
+	"cellwarden/agent/meter"
+	"cellwarden/protocol"
+)
+
+// keepEvery bounds the flash that the core's snapshot costs: a change that is
+// not urgent waits this long for company.
+const keepEvery = 10 * time.Minute
+
+// kept is what survives a restart. A damaged or newer one is refused by New.
+type kept struct {
+	V          int                 `json:"v"`
+	Standing   *keptFault          `json:"standing,omitempty"`
+	Last       *keptFault          `json:"last,omitempty"`
+	LastGood   diag.LastGood       `json:"last_good"`
+	SIMStatus  *protocol.SIMStatus `json:"sim_status,omitempty"`
+	Plan       *protocol.Plan      `json:"plan,omitempty"`
+	Replay     protocol.Replay     `json:"replay"`
+	Cycled     int64               `json:"cycled,omitempty"`
+	ProbeDay   int64               `json:"probe_day,omitempty"`
+	ProbeSpent int                 `json:"probe_spent,omitempty"`
+	Warnings   []protocol.Warning  `json:"warnings,omitempty"`
+	CycleSeen  time.Time           `json:"cycle_seen"`
+}
+
+type keptFault struct {
+	Class   diag.Code       `json:"class"`
+	Verdict diag.Verdict    `json:"verdict"`
+	Since   instant.Instant `json:"since"`
+	Ended   instant.Instant `json:"ended"`
+	EndedBy string          `json:"ended_by,omitempty"`
+}
+
+func keepFault(f *fault) *keptFault {
+	if f == nil {
+		return nil
+	}
+	return &keptFault{f.Class, f.Verdict, f.Since, f.Ended, f.EndedBy}
+}
+
+func (k *keptFault) fault() *fault {
+	if k == nil {
+		return nil
+	}
+	return &fault{Class: k.Class, Verdict: k.Verdict, Since: k.Since, Raised: true, Ended: k.Ended, EndedBy: k.EndedBy}
+}
+
+const keptVersion = 1
+
+func (c *Core) snapshot() []byte {
+	data, err := json.Marshal(kept{V: keptVersion, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
+		SIMStatus: c.simStatus, Plan: c.pushedPlan, Replay: c.replay, Cycled: c.cycled,
+		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen})
+	if err != nil {
+		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
+		return nil
+	}
+	return data
+}
+
+func (c *Core) restore(data []byte) error {
+	var k kept
+	if err := json.Unmarshal(data, &k); err != nil {
+		return fmt.Errorf("core: kept state: %w", err)
+	}
+	if k.V != keptVersion {
+		return fmt.Errorf("core: kept state has version %d, this agent reads %d", k.V, keptVersion)
+	}
+	c.standing, c.last, c.lastGood = k.Standing.fault(), k.Last.fault(), k.LastGood
+	c.simStatus, c.pushedPlan, c.replay, c.cycled = k.SIMStatus, k.Plan, k.Replay, k.Cycled
+	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent
+	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
+	return nil
+}
+
+// persist emits what must survive, under the flash policy.
+func (c *Core) persist() {
+	if c.dirty && c.persistAt == 0 {
+		c.persistAt = c.now.Mono + keepEvery
+	}
+	if c.dirty && (c.urgent || c.now.Mono >= c.persistAt) {
+		if data := c.snapshot(); data != nil {
+			c.emit(Persist{"core", data})
+		}
+		c.dirty, c.urgent, c.persistAt = false, false, 0
+	}
+	if c.meter.Due(c.now) || c.ending {
+		c.emit(Persist{"meter", c.meter.Snapshot()})
+		c.meter.Saved(c.now)
+	}
+}
+
+// View is what the local views need. It shares nothing that changes.
+type View struct {
+	Now       instant.Instant
+	Start     instant.Instant
+	Diagnosis diag.Diagnosis
+	Since     instant.Instant
+	Standing  *Fault
+	Pending   *Fault
+	Last      *Fault
+	Known     diag.Summary
+	Usage     meter.Usage
+	Plan      protocol.Plan
+	Warnings  []protocol.Warning
+	SIMStatus *protocol.SIMStatus
+	Uplink    Link
+	Interface diag.Interface
+	LastGood  diag.LastGood
+}
+
+// Fault is a fault for people.
+type Fault struct {
+	Class   diag.Code
+	Verdict diag.Verdict
+	Since   instant.Instant
+	Lasted  time.Duration
+	EndedBy string
+	RaiseIn time.Duration
+}
+
+// View reads the state.
+func (c *Core) View() View {
+	v := View{Now: c.now, Start: c.start, Diagnosis: c.diag, Known: c.known.Summary(), Usage: c.usage, Plan: c.plan(),
+		Warnings: append([]protocol.Warning(nil), c.warnings...), SIMStatus: c.simStatus, Uplink: c.uplink, Interface: c.iface, LastGood: c.lastGood, Since: c.wellAt}
+	if c.standing != nil {
+		v.Standing = &Fault{Class: c.standing.Class, Verdict: c.standing.Verdict, Since: c.standing.Since, Lasted: c.now.Sub(c.standing.Since)}
+		v.Since = c.standing.Since
+	}
+	if c.pending != nil {
+		left := c.hold(c.pending, c.diag) - c.now.Sub(c.pending.Since)
+		v.Pending = &Fault{Class: c.pending.Class, Verdict: c.pending.Verdict, Since: c.pending.Since, RaiseIn: max(0, left)}
+		v.Since = c.pending.Since
+	}
+	if c.last != nil {
+		v.Last = &Fault{Class: c.last.Class, Verdict: c.last.Verdict, Since: c.last.Since, Lasted: c.last.Ended.Sub(c.last.Since), EndedBy: c.last.EndedBy}
+	}
+	return v
+}
+
+// Meter gives the views the books; read only.
+func (c *Core) Meter() *meter.Meter { return c.meter }

@@ -1,0 +1,306 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"cellwarden/agent/diag"
+	"cellwarden/agent/meter"
+	"cellwarden/modem/threegpp"
+	"cellwarden/protocol"
+)
+
+// noticed reacts to facts that change what is asked next.
+func (c *Core) noticed(fact any) {
+	switch f := fact.(type) {
+	case threegpp.Restarted:
+		c.slowAt, c.pollAt = c.now.Mono, c.now.Mono
+		c.identOK = false
+	case threegpp.Refusal, threegpp.Reject:
+		c.askError = true // the report is overwritten by the next failure: read it within seconds
+	case threegpp.Registration:
+		if f.URC {
+			c.pollAt = c.now.Mono
+			c.askError = c.askError || !f.Stat.Registered()
+		}
+	case threegpp.ContextEvent, threegpp.SIM:
+		c.pollAt = min(c.pollAt, c.now.Mono)
+	case threegpp.ICCID:
+		c.meter.SetSIM(c.hash(f.Value), c.now)
+		if err := c.meter.SetPlan(c.hash(f.Value), c.plan(), c.now); err != nil {
+			c.emit(Log{LevelError, "plan refused", []any{"error", err.Error()}})
+		}
+		c.see("config", diag.Settings{APN: c.opt.APN, ICCID: c.hash(f.Value), IMEI: c.hash(c.known.Summary().IMEI)})
+	case threegpp.IMEI:
+		c.see("config", diag.Settings{APN: c.opt.APN, ICCID: c.hash(c.known.Summary().ICCID), IMEI: c.hash(f.Value)})
+	}
+}
+
+func (c *Core) afterRound(RoundDone) {
+	c.judge()
+	if len(c.askers) > 0 && !c.probes.running && len(c.probes.queue) == 0 && c.probes.due() > c.now.Mono {
+		c.answerAskers()
+	}
+	c.maybeCycle()
+}
+
+// answerAskers ends the wait of those who asked for a fresh judgement.
+func (c *Core) answerAskers() {
+	if !c.wantFresh {
+		return
+	}
+	c.wantFresh = false
+	d := diag.Diagnose(&c.known, c.opt.Weights)
+	for _, a := range c.askers {
+		if a.token != "" {
+			c.emit(Answer{a.token, d})
+		} else {
+			c.reply(a.command, nil, Wire(d, c.now, false))
+		}
+	}
+	c.askers = nil
+}
+
+// trafficSpan is the "last minute" of diag.Traffic.
+const trafficSpan = 60 * time.Second
+
+// links counts and looks at the data interface.
+func (c *Core) links(e Links) {
+	for _, w := range c.meter.Look(c.now, e.Readings) {
+		c.warn(w)
+	}
+	if e.Data != c.iface {
+		c.iface = e.Data
+		c.traffic = nil
+		c.see("interface", e.Data)
+	}
+	c.usage = c.meter.Usage(c.now)
+	if c.usage.TimeKnown {
+		c.see("meter", diag.Usage{CycleBytes: c.usage.UsedBytes, Since: c.usage.Cycle.Start.Format(time.RFC3339)})
+		if !c.usage.Cycle.Start.Equal(c.cycleSeen) {
+			if !c.cycleSeen.IsZero() {
+				c.warnings = nil
+				c.cycleDue = "cycle_start"
+			}
+			c.cycleSeen = c.usage.Cycle.Start
+		}
+	}
+	for _, r := range e.Readings {
+		if r.Interface == e.Data.Name {
+			c.move(r)
+		}
+	}
+}
+
+func (c *Core) move(r meter.Reading) {
+	if n := len(c.traffic); n > 0 && (c.traffic[n-1].index != r.Index || c.traffic[n-1].rx > r.RxBytes || c.traffic[n-1].tx > r.TxBytes) {
+		c.traffic = nil
+	}
+	c.traffic = append(c.traffic, trafficMark{c.now.Mono, r.RxBytes, r.TxBytes, r.Interface, r.Index})
+	for len(c.traffic) > 2 && c.now.Mono-c.traffic[1].at >= trafficSpan {
+		c.traffic = c.traffic[1:]
+	}
+	first := c.traffic[0]
+	if c.now.Mono-first.at >= trafficSpan*3/4 {
+		c.see("counters", diag.Traffic{TxBytes: r.TxBytes - first.tx, RxBytes: r.RxBytes - first.rx})
+	}
+}
+
+func (c *Core) warn(w protocol.Warning) {
+	c.warnings = append(c.warnings, w)
+	const keep = 8 // a cycle has at most three thresholds, a forecast, a burst, three dates
+	if len(c.warnings) > keep {
+		c.warnings = c.warnings[1:]
+	}
+	p := EventPriority
+	if w.Percent >= 95 {
+		p = Alert
+	}
+	c.emit(Log{LevelWarn, "plan", []any{"kind", w.Kind, "percent", w.Percent, "used", w.UsedBytes, "quota", w.QuotaBytes, "exhausted_on", w.ExhaustedOn, "days", w.Days}})
+	c.store(protocol.TypeWarning, p, w, true, "")
+	c.dirty = true
+}
+
+func (c *Core) machineEvent(e Handed) {
+	p := EventPriority
+	if e.Event.Level == "alert" {
+		p = Alert
+	}
+	c.store(protocol.TypeEvent, p, e.Event, e.Durable, e.Token)
+}
+
+func (c *Core) store(t protocol.Type, p Priority, body any, now bool, token string) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		c.emit(Log{LevelError, "message cannot be encoded", []any{"type", string(t), "error", err.Error()}})
+		return
+	}
+	c.emit(Store{Type: t, Priority: p, Body: raw, At: c.now, Now: now, Token: token})
+}
+
+// report stores the periodic state.
+func (c *Core) report() {
+	s := c.known.Summary()
+	st := protocol.State{Class: string(c.diag.Class), Verdict: string(c.diag.Verdict), PLMN: s.ServingPLMN,
+		UsedBytes: c.usage.UsedBytes, OwnBytes: c.usage.OwnBytes, QuotaBytes: c.usage.QuotaBytes,
+		UptimeS: int64((c.now.Mono - c.start.Mono) / time.Second), AgentV: c.opt.Version, Modem: s.Identity.Model}
+	if s.Signal != nil {
+		st.RSRP, st.SINR, st.RAT = s.Signal.RSRP, s.Signal.SINR, s.Signal.RAT
+	}
+	c.store(protocol.TypeState, State, st, false, "")
+}
+
+// Radio cycle: at most one in an hour (TS.34 8.2.2_REQ_003, N1), and only at a
+// moment when a stopped line plausibly came back.
+const cycleApart = time.Hour
+
+// maybeCycle clears a reject that sticks in the modem after the line came back
+// (diagnosis.md §0.7): once at the cycle's start, after a top-up SMS, or when
+// the platform says active again.
+func (c *Core) maybeCycle() {
+	if !c.opt.RadioCycle || c.standing == nil || !slices.Contains(stopGroup, c.standing.Class) || c.diag.Layer != diag.LayerRegistration {
+		return
+	}
+	why := c.cycleDue
+	if why == "" && c.known.Summary().ResumedSMS {
+		why = "sms_topup"
+	}
+	if why == "" || !c.now.Trusted || c.now.Wall.Unix()-c.cycled < int64(cycleApart/time.Second) {
+		return
+	}
+	c.cycleDue = ""
+	c.cycled = c.now.Wall.Unix()
+	c.dirty = true
+	c.see("agent", diag.Disturbance{What: "radio cycle"})
+	c.emit(Log{LevelInfo, "radio cycle", []any{"why", why}})
+	c.emit(CycleRadio{why})
+}
+
+// command carries out one message from the backend. Every one is answered;
+// what a command may do is a list in the config, and nothing reaches a shell.
+func (c *Core) command(raw []byte) {
+	cmd, err := protocol.DecodeCommand(raw)
+	if err != nil {
+		c.emit(Log{LevelWarn, "command refused", []any{"error", err.Error()}})
+		c.reply(cmd.ID, err, nil)
+		return
+	}
+	if len(c.opt.Keys) > 0 {
+		if err := cmd.Verify(c.opt.Device, c.opt.Keys...); err != nil {
+			c.refuse(cmd, err)
+			return
+		}
+	}
+	if !slices.Contains(c.opt.Allowed, cmd.Do) {
+		c.refuse(cmd, fmt.Errorf("%q is not in uplink.commands of this device's config", cmd.Do))
+		return
+	}
+	if err := c.replay.Accept(cmd, c.now.Wall, c.now.Trusted); err != nil {
+		c.refuse(cmd, err)
+		return
+	}
+	c.dirty, c.urgent = true, true
+	c.obey(cmd)
+}
+
+func (c *Core) refuse(cmd protocol.Command, err error) {
+	c.emit(Log{LevelWarn, "command refused", []any{"do", cmd.Do, "error", err.Error()}})
+	c.reply(cmd.ID, err, nil)
+}
+
+func (c *Core) obey(cmd protocol.Command) {
+	switch cmd.Do {
+	case "plan":
+		var p protocol.Plan
+		if err := decode(cmd.Args, &p); err != nil {
+			c.reply(cmd.ID, err, nil)
+			return
+		}
+		old := c.pushedPlan
+		c.pushedPlan = &p
+		if err := c.applyPlan(); err != nil {
+			c.pushedPlan = old
+			c.reply(cmd.ID, err, nil)
+			return
+		}
+		c.reply(cmd.ID, nil, nil)
+	case "sim_status":
+		var s protocol.SIMStatus
+		if err := decode(cmd.Args, &s); err != nil {
+			c.reply(cmd.ID, err, nil)
+			return
+		}
+		if have := c.known.Summary().ICCID; s.ICCID != "" && have != "" && s.ICCID != have {
+			c.reply(cmd.ID, fmt.Errorf("this status is of another card than the one in the device"), nil)
+			return
+		}
+		c.tellSIMStatus(s)
+		c.reply(cmd.ID, nil, nil)
+	case "neighbours":
+		var n protocol.Neighbours
+		if err := decode(cmd.Args, &n); err != nil {
+			c.reply(cmd.ID, err, nil)
+			return
+		}
+		if n.AsOf == "" && c.now.Trusted {
+			n.AsOf = c.now.Wall.UTC().Format(time.RFC3339)
+		}
+		c.neighbours = &n
+		c.see("backend", diag.NeighboursFact{Neighbours: n})
+		c.reply(cmd.ID, nil, nil)
+	case "diagnose":
+		c.askers = append(c.askers, asker{command: cmd.ID})
+		c.refresh()
+	case "report":
+		c.report()
+		c.reply(cmd.ID, nil, nil)
+	case "confirm":
+		var was struct {
+			Class string `json:"class"`
+		}
+		if err := decode(cmd.Args, &was); err != nil {
+			c.reply(cmd.ID, err, nil)
+			return
+		}
+		c.confirmed(was.Class, "backend")
+		c.reply(cmd.ID, nil, nil)
+	default:
+		c.reply(cmd.ID, fmt.Errorf("%q is not something this version can do", cmd.Do), nil)
+	}
+}
+
+func decode(args json.RawMessage, to any) error {
+	if len(args) == 0 {
+		return fmt.Errorf("args are missing")
+	}
+	if err := json.Unmarshal(args, to); err != nil {
+		return fmt.Errorf("args: %w", err)
+	}
+	return nil
+}
+
+// tellSIMStatus takes the platform's word, and lets its figure correct the meter.
+func (c *Core) tellSIMStatus(s protocol.SIMStatus) {
+	s.ICCID = "" // compared; not kept
+	if c.simStatus != nil && c.simStatus.State != "active" && s.State == "active" {
+		c.cycleDue = "platform_active"
+	}
+	c.simStatus = &s
+	c.see("backend", diag.SIMStatusFact{Status: s})
+	if as, err := time.Parse(time.RFC3339, s.UsedAsOf); err == nil && s.UsedBytes > 0 {
+		c.meter.Reconcile(c.simKey(), s.UsedBytes, as, c.now)
+	}
+}
+
+func (c *Core) reply(id string, err error, result any) {
+	r := protocol.Reply{ID: id, OK: err == nil}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	if result != nil {
+		r.Result, _ = json.Marshal(result)
+	}
+	c.store(protocol.TypeReply, EventPriority, r, true, "")
+}
