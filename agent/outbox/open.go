@@ -225,7 +225,7 @@ type verdict int
 const (
 	live     verdict = iota // has records of ours, perhaps old ones
 	raw                     // has none
-	hopeless                // cannot be read, or is not ours
+	hopeless                // cannot be read, or is of a later version
 )
 
 // inspect tells what a segment file is, by its first two sectors if they are
@@ -276,13 +276,10 @@ func (o *Outbox) rescue(c candidate) (candidate, verdict, error) {
 			s.gen, s.prio = h.gen, h.prio
 		}
 	}
-	switch {
-	case s.gen != 0:
-		return c, live, nil
-	case isZero(b[min(sectorSize, len(b)):]):
-		return c, raw, nil // its first header was being written
+	if s.gen == 0 {
+		return c, raw, nil // it was being made when the power went, or nothing can be saved
 	}
-	return c, hopeless, nil
+	return c, live, nil
 }
 
 // newEpoch takes the store's name from its newest segment, or draws one.
