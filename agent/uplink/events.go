@@ -59,6 +59,13 @@ type Delivered struct {
 	Bytes int // payload as sent, packed or not
 }
 
+// Unsendable says that a message has no topic, was given up and acknowledged to
+// the Source: a fault of this program.
+type Unsendable struct {
+	Seq uint64
+	Err error
+}
+
 // Commanded is a message from the command topic, as it came. Nothing in it was
 // judged.
 type Commanded struct {
@@ -98,6 +105,7 @@ func (Unreachable) event()    {}
 func (Disconnected) event()   {}
 func (Waiting) event()        {}
 func (Delivered) event()      {}
+func (Unsendable) event()     {}
 func (Commanded) event()      {}
 func (CommandDropped) event() {}
 func (Unsubscribed) event()   {}

@@ -18,10 +18,12 @@ const (
 	// MaxPacket is the largest packet taken from a broker. A command is at most
 	// 16 KB; four times that is room for what comes later.
 	MaxPacket = 64 << 10
-	// FloodBytes is what a broker may send in one floodSpan: four of the largest
-	// packets. A 30 MB plan bears two hours of it; more is a fault over there.
-	FloodBytes = 256 << 10
-	floodSpan  = time.Minute
+	// FloodBytes and FloodMessages are what a broker may publish to us in one
+	// floodSpan: four of the largest packets, ten messages a second. A 30 MB plan
+	// bears two hours of it; more is a fault over there.
+	FloodBytes    = 256 << 10
+	FloodMessages = 600
+	floodSpan     = time.Minute
 )
 
 // guardError says what a broker did that it must not.
@@ -39,6 +41,7 @@ const (
 	typePublish  = 3
 	typePuback   = 4
 	typeSuback   = 9
+	typePingreq  = 12
 	typePingresp = 13
 )
 
@@ -57,8 +60,10 @@ type guard struct {
 	subacked  bool
 	spanFrom  time.Time
 	spanBytes int
+	spanCount int
 
 	connack atomic.Int32 // its code, -1 before
+	owed    atomic.Int64 // answers due to what was written: PUBACK, PINGRESP
 	fault   atomic.Pointer[guardError]
 }
 
@@ -92,6 +97,9 @@ func (g *guard) next() error {
 	if _, err := io.ReadFull(g.in, head); err != nil {
 		return err
 	}
+	if kind := head[0] >> 4; !g.connected && kind != typeConnack {
+		return bad("spoke (packet type %d) before its CONNACK", kind)
+	}
 	length, shift := 0, 0
 	for { // MQTT 3.1.1 §2.2.3: at most four bytes of seven bits
 		b, err := g.in.ReadByte()
@@ -110,11 +118,15 @@ func (g *guard) next() error {
 	if length > MaxPacket {
 		return bad("announced a packet of %d bytes; the limit is %d", length, MaxPacket)
 	}
-	if now := time.Now(); now.Sub(g.spanFrom) > floodSpan {
-		g.spanFrom, g.spanBytes = now, 0
-	}
-	if g.spanBytes += len(head) + length; g.spanBytes > FloodBytes {
-		return &guardError{WhyFlood, fmt.Sprintf("sent more than %d bytes within %s", FloodBytes, floodSpan)}
+	if head[0]>>4 == typePublish {
+		if now := time.Now(); now.Sub(g.spanFrom) > floodSpan {
+			g.spanFrom, g.spanBytes, g.spanCount = now, 0, 0
+		}
+		g.spanBytes += len(head) + length
+		g.spanCount++
+		if g.spanBytes > FloodBytes || g.spanCount > FloodMessages {
+			return &guardError{WhyFlood, fmt.Sprintf("sent more than %d bytes or %d messages within %s", FloodBytes, FloodMessages, floodSpan)}
+		}
 	}
 	need := len(head) + length
 	if cap(g.buf) < need || cap(g.buf) > 4*readBuffer && need <= readBuffer {
@@ -136,9 +148,6 @@ func (g *guard) next() error {
 // judge refuses what a server must not send to this client, now.
 func (g *guard) judge(first byte, body []byte) error {
 	kind, flags := first>>4, first&0x0f
-	if !g.connected && kind != typeConnack {
-		return bad("spoke (packet type %d) before its CONNACK", kind)
-	}
 	if kind != typePublish && flags != 0 {
 		return bad("sent packet type %d with flags %#x", kind, flags)
 	}
@@ -168,6 +177,9 @@ func (g *guard) judge(first byte, body []byte) error {
 		if len(body) != 2 {
 			return bad("sent a PUBACK of %d bytes", len(body))
 		}
+		if g.owed.Add(-1) < 0 {
+			return bad("acknowledged what was never sent")
+		}
 	case typeSuback:
 		if g.subacked || len(body) != 3 {
 			return bad("sent a SUBACK (%d bytes) for which nobody asked", len(body))
@@ -176,6 +188,9 @@ func (g *guard) judge(first byte, body []byte) error {
 	case typePingresp:
 		if len(body) != 0 {
 			return bad("sent a PINGRESP of %d bytes", len(body))
+		}
+		if g.owed.Add(-1) < 0 {
+			return bad("answered a ping that was never sent")
 		}
 	default:
 		return bad("sent packet type %d, which is not for a client like this", kind)
@@ -198,6 +213,13 @@ func unexpected(err error) error {
 func (g *guard) Write(p []byte) (int, error) {
 	if err := g.Conn.SetWriteDeadline(time.Now().Add(g.write)); err != nil {
 		return 0, err
+	}
+	// paho writes whole packets.
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if kind := p[0] >> 4; kind == typePublish || kind == typePingreq {
+		g.owed.Add(1)
 	}
 	return g.Conn.Write(p)
 }

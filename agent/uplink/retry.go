@@ -15,8 +15,8 @@ type State struct {
 	At       instant.Instant `json:"at"`                 // when Spent was true
 
 	KeepAlive time.Duration `json:"keepalive,omitempty"` // learned; 0: not yet
-	PingLost  bool          `json:"-"`                   // the last connection died of a ping without answer ...
-	LostAt    time.Time     `json:"-"`                   // ... then
+	pingLost  bool          // the last connection died of a ping without answer ...
+	lostAt    time.Time     // ... then
 }
 
 // maxDoublings bounds the exponent: 5 s doubled 12 times is past any maximum.
@@ -84,7 +84,7 @@ func (s *State) keepAlive(limit time.Duration) time.Duration {
 
 // ended notes how a connection with keepalive ka ended.
 func (s *State) ended(ka, lasted time.Duration, pingLost bool, now time.Time) {
-	s.PingLost, s.LostAt = pingLost, now
+	s.pingLost, s.lostAt = pingLost, now
 	if s.KeepAlive != 0 && lasted > growAfter*ka {
 		s.KeepAlive = s.KeepAlive * 5 / 4
 	}
@@ -94,8 +94,8 @@ func (s *State) ended(ka, lasted time.Duration, pingLost bool, now time.Time) {
 // ping without answer, the idle flow had been forgotten, and pings must come
 // more often. A path that was away for long teaches nothing.
 func (s *State) returned(limit time.Duration, now time.Time) {
-	if s.PingLost && now.Sub(s.LostAt) < promptReturn {
+	if s.pingLost && now.Sub(s.lostAt) < promptReturn {
 		s.KeepAlive = max(s.keepAlive(limit)/2, min(keepAliveMin, limit))
 	}
-	s.PingLost = false
+	s.pingLost = false
 }

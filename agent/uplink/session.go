@@ -22,6 +22,8 @@ const (
 	window = 8
 	// windowBytes bounds what an alert has to wait behind: 2 s at 32 kbit/s.
 	windowBytes = 8 << 10
+	// urgentWindow is how many may be under way when urgent ones pass the window.
+	urgentWindow = 2 * window
 	// urgentMax is how many urgent messages are taken when only those may go.
 	urgentMax = 8
 	// pingGrace is how long an answer to a ping may take, and how much earlier
@@ -178,10 +180,17 @@ func (u *Uplink) serve(ctx context.Context, l *link, took time.Duration) ending 
 		Resumed: l.tls != nil && l.tls.DidResume, KeepAlive: l.keepAlive, Took: took,
 	})
 	_ = u.cache.save() // a full disk costs one dearer handshake, no more
-	d := &drain{u: u, l: l, progress: began}
+	d := &drain{u: u, l: l, progress: began, fresh: true}
+	// Should the link hang while we are told to stop, it is cut.
+	cut := time.AfterFunc(time.Hour, l.tcp.abort)
+	cut.Stop()
+	defer cut.Stop()
+	defer context.AfterFunc(ctx, func() { cut.Reset(2 * stopGrace) })()
 	err := d.run(ctx)
 	if err == nil {
 		d.goodbye()
+	} else {
+		err = l.cause(err)
 	}
 	l.close()
 	d.settle()
@@ -194,6 +203,24 @@ func (u *Uplink) serve(ctx context.Context, l *link, took time.Duration) ending 
 	return end
 }
 
+// cause looks behind err: paho fails the messages under way a moment before it
+// says why the connection ended.
+func (l *link) cause(err error) error {
+	if !errors.Is(err, errUnanswered) {
+		return err
+	}
+	select {
+	case why := <-l.lost:
+		if why != nil {
+			return why
+		}
+	case <-time.After(time.Second):
+	}
+	return err
+}
+
+var errUnanswered = errors.New("the link ended before the answer")
+
 // drain moves messages over one link.
 type drain struct {
 	u        *Uplink
@@ -203,6 +230,7 @@ type drain struct {
 	progress time.Time
 	batcher  *protocol.Batcher // while there is a backlog
 	caughtUp bool              // the source was empty when last asked
+	fresh    bool              // something came since it was last asked for urgent ones
 	linger   time.Time         // non-urgent messages wait until then; zero: they do not
 	rateFree time.Time         // by then the drain rate has paid for what was sent
 	denied   time.Time         // the byte budget said no; asked again at this time
@@ -234,9 +262,7 @@ func (d *drain) run(ctx context.Context) error {
 		if err := d.settle(); err != nil {
 			return err
 		}
-		if err := d.fill(); err != nil {
-			return err
-		}
+		d.fill()
 		timer.Reset(d.next())
 		select {
 		case <-ctx.Done():
@@ -258,6 +284,7 @@ func (d *drain) run(ctx context.Context) error {
 			}
 		case <-every.C:
 			u.report(l)
+			d.countDropped()
 		case <-expiry.C:
 			u.checkExpiry()
 		case <-timer.C:
@@ -272,7 +299,7 @@ func (d *drain) run(ctx context.Context) error {
 func (d *drain) subscribed() error {
 	t := d.l.suback
 	if err := t.Error(); err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+		return fmt.Errorf("%w: %w", errUnanswered, err)
 	}
 	topic := d.u.topic(protocol.LeafCommand)
 	if sub, ok := t.(*mqtt.SubscribeToken); ok && sub.Result()[topic] > 1 { // 0x80: failure
@@ -294,17 +321,21 @@ func (d *drain) head() <-chan struct{} {
 func (d *drain) next() time.Duration {
 	at := time.Now().Add(time.Hour)
 	earlier := func(t time.Time) {
-		if !t.IsZero() && t.Before(at) {
+		if t.Before(at) {
 			at = t
 		}
 	}
 	if len(d.flying) > 0 {
 		earlier(d.progress.Add(d.u.t.Ack))
 	}
-	earlier(d.linger)
-	if !d.caughtUp && !d.full() {
-		earlier(d.rateFree.Add(-drainBurst))
-		earlier(d.denied)
+	if !d.caughtUp && !d.full() { // something is held back: until all that holds it has passed
+		at := d.rateFree.Add(-drainBurst)
+		for _, t := range []time.Time{d.linger, d.denied} {
+			if t.After(at) {
+				at = t
+			}
+		}
+		earlier(at)
 	}
 	return max(0, time.Until(at))
 }
@@ -315,7 +346,7 @@ func (d *drain) woken() {
 	if d.caughtUp && d.linger.IsZero() {
 		d.linger = time.Now().Add(d.u.t.Linger)
 	}
-	d.caughtUp = false
+	d.caughtUp, d.fresh = false, true
 }
 
 func (d *drain) full() bool { return len(d.flying) >= window || d.bytes >= windowBytes }
@@ -330,11 +361,14 @@ func (d *drain) held() bool {
 }
 
 // fill sends what may go now.
-func (d *drain) fill() error {
+func (d *drain) fill() {
 	for !d.caughtUp {
 		held := d.held()
 		most := protocol.BatchItems
 		if held {
+			if !d.fresh {
+				return // nothing urgent can have come
+			}
 			most = urgentMax
 		}
 		items := d.u.opt.Source.Take(most, protocol.BatchBytes)
@@ -342,55 +376,51 @@ func (d *drain) fill() error {
 			d.caughtUp = true
 			d.linger = time.Time{}
 			d.batcher = nil // 0.8 MB
-			return nil
+			return
 		}
-		rest, err := d.send(items, held)
+		rest := d.send(items, held)
 		if len(rest) > 0 {
 			d.u.opt.Source.Release(seqsOf(rest))
 		}
-		if err != nil {
-			return err
-		}
 		if len(rest) > 0 {
-			return nil // held back; woken, settle or a timer goes on
+			d.fresh = false
+			return // held back; woken, settle or a timer goes on
 		}
 	}
-	return nil
 }
 
 // send publishes items, those that belong together in one PUBLISH, and gives
 // back what may not go now.
-func (d *drain) send(items []Item, held bool) (rest []Item, err error) {
+func (d *drain) send(items []Item, held bool) (rest []Item) {
 	for len(items) > 0 {
 		leaf, err := protocol.LeafFor(items[0].Type)
-		if err != nil {
-			return items, err
+		if err != nil { // it would stand in the way for ever
+			d.u.opt.Source.Ack(seqsOf(items[:1]))
+			d.u.emit(Unsendable{Seq: items[0].Seq, Err: err})
+			items = items[1:]
+			continue
 		}
 		n := 1
 		for n < len(items) && items[n].Urgent == items[0].Urgent && sameLeaf(items[n], leaf) {
 			n++
 		}
-		group := items[:n]
-		urgent := group[0].Urgent
-		if !urgent && (held || d.full()) {
-			return items, nil
+		urgent := items[0].Urgent
+		if !urgent && (held || d.full()) || len(d.flying) >= urgentWindow {
+			return items
 		}
-		payload, err := d.pack(group)
-		if err != nil {
-			return items, err
-		}
-		if !urgent && d.u.opt.Admit != nil && !d.u.opt.Admit(group[0].Type, len(payload)+publishOverhead) {
+		payload, n := d.pack(items[:n])
+		if !urgent && d.u.opt.Admit != nil && !d.u.opt.Admit(items[0].Type, len(payload)+publishOverhead) {
 			d.denied = time.Now().Add(admitRecheck)
-			return items, nil
+			return items
 		}
 		if urgent {
 			d.denied = time.Time{}
 		}
 		d.pay(len(payload) + publishOverhead)
-		d.fly(d.l.client.Publish(d.u.topic(leaf), 1, false, payload), seqsOf(group), len(payload))
+		d.fly(d.l.client.Publish(d.u.topic(leaf), 1, false, payload), seqsOf(items[:n]), len(payload))
 		items = items[n:]
 	}
-	return nil, nil
+	return nil
 }
 
 func sameLeaf(it Item, leaf protocol.Leaf) bool {
@@ -398,10 +428,11 @@ func sameLeaf(it Item, leaf protocol.Leaf) bool {
 	return err == nil && l == leaf
 }
 
-// pack renders a lone message as it is and several as a batch.
-func (d *drain) pack(group []Item) ([]byte, error) {
+// pack renders a lone message as it is and several as a batch, and says how
+// many it took. Should they not fit a batch, the first goes alone.
+func (d *drain) pack(group []Item) ([]byte, int) {
 	if len(group) == 1 {
-		return group[0].Payload, nil
+		return group[0].Payload, 1
 	}
 	if d.batcher == nil {
 		d.batcher = new(protocol.Batcher)
@@ -410,7 +441,11 @@ func (d *drain) pack(group []Item) ([]byte, error) {
 	for i, it := range group {
 		lines[i] = it.Payload
 	}
-	return d.batcher.Encode(lines)
+	payload, err := d.batcher.Encode(lines)
+	if err != nil {
+		return group[0].Payload, 1
+	}
+	return payload, len(group)
 }
 
 // pay charges n bytes to the drain rate. Urgent ones are charged too: the
@@ -449,7 +484,7 @@ func (d *drain) settle() error {
 			continue
 		}
 		if err := f.token.Error(); err != nil {
-			failed = fmt.Errorf("publish: %w", err)
+			failed = fmt.Errorf("%w: %w", errUnanswered, err)
 			kept = append(kept, f)
 			continue
 		}
@@ -513,6 +548,10 @@ func (d *drain) hand(c inbound) {
 	} else {
 		d.l.dropped.Add(1)
 	}
+	d.countDropped()
+}
+
+func (d *drain) countDropped() {
 	if n := d.l.dropped.Swap(0); n > 0 {
 		d.u.emit(CommandDropped{Count: int(n)})
 	}
