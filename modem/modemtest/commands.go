@@ -164,6 +164,9 @@ func squeeze(text string) string {
 
 // replyOne answers a command that holds no ";".
 func (p *Player) replyOne(text string) answer {
+	if p.dead {
+		return answer{silent: true}
+	}
 	if text == "" {
 		return ok()
 	}

@@ -23,7 +23,8 @@ const casePace = 10 * time.Second
 // their place times 10 s where that command is not asked. Of commands that the
 // recording does not hold only those that set up the dialogue and identify the
 // module are answered; to all others the modem says "+CME ERROR: 4" (operation
-// not supported), which is evidence of nothing.
+// not supported), which is evidence of nothing. A modem that answered nothing at
+// all in the recording answers nothing at all here.
 func FromCase(data []byte) (*Scenario, error) {
 	var c struct {
 		ID       string `json:"id"`
@@ -53,6 +54,7 @@ func FromCase(data []byte) (*Scenario, error) {
 		}
 	}
 	rules := map[string]*rule{}
+	answered := false
 	counts := map[string]int{}
 	after := ""
 	for i, step := range c.Exchange {
@@ -66,7 +68,9 @@ func FromCase(data []byte) (*Scenario, error) {
 				rules[key] = r
 				sc.modem = append(sc.modem, func(p *Player) { p.setRule(r) })
 			}
-			r.answers = append(r.answers, recordedAnswer(*step.Resp, *step.Cmd))
+			a := recordedAnswer(*step.Resp, *step.Cmd)
+			r.answers = append(r.answers, a)
+			answered = answered || !a.silent
 			counts[key]++
 			after = key
 		case step.Cmd == nil && step.Resp == nil && step.URC != nil:
@@ -82,6 +86,9 @@ func FromCase(data []byte) (*Scenario, error) {
 		default:
 			return nil, fmt.Errorf("modemtest: case %q: exchange[%d] is neither {cmd, resp} nor {urc}", c.ID, i)
 		}
+	}
+	if len(counts) > 0 && !answered {
+		sc.Device["unlisted"] = "silent"
 	}
 	return sc, nil
 }

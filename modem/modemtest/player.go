@@ -54,6 +54,7 @@ type Player struct {
 	m        model
 	rand     *rand.Rand
 	recorded bool // answer only what the recording holds
+	dead     bool // answer only explicit replies
 
 	now    time.Duration
 	seq    int
@@ -116,6 +117,7 @@ func NewPlayer(sc *Scenario, seed uint64) *Player {
 		m:        newModel(sc),
 		rand:     rand.New(rand.NewPCG(seed, seed)),
 		recorded: sc.Device["unlisted"] == "unsupported",
+		dead:     sc.Device["unlisted"] == "silent",
 		asked:    map[*rule]int{},
 		counts:   map[string]int{},
 		cues:     slices.Clone(sc.cues),

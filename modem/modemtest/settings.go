@@ -375,7 +375,7 @@ var deviceChecks = map[string]func(string) error{
 	"imsi":     checkDigits(14, 15),
 	"iccid":    checkDigits(18, 20),
 	"pin":      checkDigits(4, 8),
-	"unlisted": func(v string) error { return checkOneOf(v, "normal", "unsupported") },
+	"unlisted": func(v string) error { return checkOneOf(v, "normal", "unsupported", "silent") },
 	"family":   func(v string) error { return checkOneOf(v, families...) },
 	"creg-max": func(v string) error { _, err := parseCount(v, 0, 3); return err },
 	"cereg-max": func(v string) error {
