@@ -114,8 +114,7 @@ const (
 	costDNS     = 200
 	costTCP     = 240  // one address: SYN, SYN-ACK, ACK, RST
 	costHTTP    = 1000 // HEAD and a 204
-	costTLSFull = 5000 // a chain of two or three certificates
-	costTLSPart = 1900 // TLS 1.3 resumed, X25519 only
+	costTLSFull = 5000 // a chain of two or three certificates; resumed about 1,900
 	costNTP     = 200
 )
 
