@@ -209,11 +209,7 @@ type stream struct {
 }
 
 func startStream(w http.ResponseWriter, kind string) *stream {
-	rc := http.NewResponseController(w)
-	// The server's read timeout would otherwise end the request's context in
-	// the middle of a long answer. Not every ResponseWriter has deadlines.
-	_ = rc.SetReadDeadline(time.Time{})
-	return &stream{w: w, rc: rc, kind: kind}
+	return &stream{w: w, rc: http.NewResponseController(w), kind: kind}
 }
 
 func (s *stream) Write(p []byte) (int, error) {
@@ -222,6 +218,7 @@ func (s *stream) Write(p []byte) (int, error) {
 		s.w.Header().Set("Content-Type", s.kind)
 		s.w.Header().Set("Cache-Control", "no-store")
 	}
+	// Not every ResponseWriter has deadlines; the sockets served here do.
 	_ = s.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	n, err := s.w.Write(p)
 	if err != nil {

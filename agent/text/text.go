@@ -61,20 +61,8 @@ type words struct {
 var (
 	mu      sync.Mutex
 	loaded  = map[Lang]*words{}
-	sources []func(Lang) map[string]string
-
 	missing atomic.Uint64
 )
-
-// Source adds words that another package owns, such as the sentence of each
-// weighed rule. f is asked once for each language, when it is first used. An
-// own key of this package wins over one of f.
-func Source(f func(Lang) map[string]string) {
-	mu.Lock()
-	defer mu.Unlock()
-	sources = append(sources, f)
-	clear(loaded)
-}
 
 // load reads a language at its first use: a device that speaks one language
 // never parses the other.
@@ -88,13 +76,6 @@ func load(lang Lang) *words {
 	if err != nil {
 		// The files are part of the binary and a test reads them.
 		panic(err)
-	}
-	for _, f := range sources {
-		for k, v := range f(lang) {
-			if _, own := w.one[k]; !own {
-				w.one[k] = v
-			}
-		}
 	}
 	loaded[lang] = w
 	return w
@@ -146,15 +127,27 @@ func known(lang Lang) Lang {
 	return EN
 }
 
+// find is the template of key in lang. Package diag keeps the sentences of its
+// own rules and phrases, beside the weights that they speak of.
+func find(lang Lang, key string) (string, bool) {
+	if s, ok := load(lang).one[key]; ok {
+		return s, true
+	}
+	if rule, ok := strings.CutPrefix(key, "evidence."); ok {
+		return diag.Words(string(lang), rule, nil)
+	}
+	return diag.Phrase(string(lang), key)
+}
+
 // T is the text of key with {0}, {1} ... replaced by args. A missing text
 // falls back to English, then to the key itself, and is counted. An argument
 // "@grade.good" is itself looked up.
 func T(lang Lang, key string, args ...string) string {
 	lang = known(lang)
-	s, ok := load(lang).one[key]
+	s, ok := find(lang, key)
 	if !ok && lang != EN {
 		missing.Add(1)
-		s, ok = load(EN).one[key]
+		s, ok = find(EN, key)
 	}
 	if !ok {
 		missing.Add(1)
@@ -165,7 +158,7 @@ func T(lang Lang, key string, args ...string) string {
 
 // Has reports whether key exists in lang itself.
 func Has(lang Lang, key string) bool {
-	_, ok := load(known(lang)).one[key]
+	_, ok := find(known(lang), key)
 	return ok
 }
 
@@ -196,12 +189,32 @@ func Render(lang Lang, t diag.Text) string {
 	case t.Key == "":
 		return t.English
 	case Has(lang, t.Key):
-		return T(lang, t.Key, t.Args...)
+		return T(lang, t.Key, spoken(lang, t.Args)...)
 	case t.English != "":
 		missing.Add(1)
 		return t.English
 	}
 	return T(lang, t.Key, t.Args...)
+}
+
+// spoken turns arguments that are codes of the agent into words: the grade of a
+// signal, the state and the reason that a SIM platform gives, a probe.
+func spoken(lang Lang, args []string) []string {
+	out := slices.Clone(args)
+	for i, a := range out {
+		for _, table := range []string{"grade.", "platform.", "reason.", "probe."} {
+			if a != "" && Has(lang, table+a) {
+				out[i] = T(lang, table+a)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// Variant reports whether lang says something of its own for a variant of code.
+func Variant(lang Lang, code diag.Code, variant string) bool {
+	return Has(lang, "class."+string(code)+"."+variant+".title")
 }
 
 // Class is what to say of code. Each variant that exists for the class ("pool",

@@ -210,34 +210,45 @@ func TestT(t *testing.T) {
 	}
 }
 
-func TestSourceAddsWordsOfOthers(t *testing.T) {
-	old := sources
-	t.Cleanup(func() { mu.Lock(); sources = old; clear(loaded); mu.Unlock() })
-	Source(func(l Lang) map[string]string {
-		if l == ZH {
-			return map[string]string{"evidence.used_up": "已用套餐 {0}%", "layer.sim": "stolen"}
-		}
-		return map[string]string{"evidence.used_up": "usage {0} % of the plan", "evidence.only_english": "one"}
-	})
-	if got := T(ZH, "evidence.used_up", "100"); got != "已用套餐 100%" {
-		t.Errorf("zh = %q", got)
-	}
-	if T(ZH, "layer.sim") != "SIM 卡" {
-		t.Error("a source replaced an own word")
-	}
+func TestRender(t *testing.T) {
 	for _, tt := range []struct {
 		lang Lang
 		in   diag.Text
 		want string
 	}{
-		{ZH, diag.Text{Key: "evidence.used_up", Args: []string{"97"}, English: "usage 97 % of the plan"}, "已用套餐 97%"},
+		{ZH, diag.Text{Key: "evidence.used_up", Args: []string{"97"}, English: "usage 97 % of the plan"}, "已用套餐 97%，该套餐用尽即停"},
+		{EN, diag.Text{Key: "evidence.signal_good", Args: []string{"very_weak", "-118 dBm"}}, "the signal is very weak (-118 dBm)"},
+		{ZH, diag.Text{Key: "evidence.platform_quota", Args: []string{"data_cut", "quota"}}, "平台状态：断网（流量用尽）"},
 		{ZH, diag.Text{Key: "evidence.unheard", English: "carried along"}, "carried along"},
+		{ZH, diag.Text{Key: "unknown.platform", English: "x"}, "该卡在平台上的状态"},
 		{ZH, diag.Text{English: "plain"}, "plain"},
-		{ZH, diag.Text{Key: "evidence.only_english"}, "one"},
 		{ZH, diag.Text{}, ""},
 	} {
 		if got := Render(tt.lang, tt.in); got != tt.want {
 			t.Errorf("Render(%s, %+v) = %q, want %q", tt.lang, tt.in, got, tt.want)
+		}
+	}
+}
+
+// Every rule that may be evidence has its sentence in both languages.
+func TestEveryRuleHasItsSentence(t *testing.T) {
+	if len(diag.DefaultWeights.Rule) < 100 {
+		t.Fatalf("%d rules: is the table empty?", len(diag.DefaultWeights.Rule))
+	}
+	placeholder := regexp.MustCompile(`\{\d\}`)
+	for rule := range diag.DefaultWeights.Rule {
+		var found [][]string
+		for _, lang := range Langs {
+			s, ok := find(lang, "evidence."+rule)
+			if !ok || s == "" || hasHan(s) != (lang == ZH) {
+				t.Errorf("%s %s: %q", lang, rule, s)
+			}
+			p := placeholder.FindAllString(s, -1)
+			slices.Sort(p)
+			found = append(found, p)
+		}
+		if !slices.Equal(found[0], found[1]) {
+			t.Errorf("%s: placeholders %v in English, %v in Chinese", rule, found[0], found[1])
 		}
 	}
 }
