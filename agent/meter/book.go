@@ -13,13 +13,18 @@ const (
 	hourRows  = 7 * 24 // a week by hour
 	dayRows   = 400    // 13 months by day, 397 at most
 	cycleRows = 37     // three years by cycle, and the present one
-	// sliceLength is how finely bytes are kept movable: what is moved when the
-	// clock comes right lands at most this far off.
-	sliceLength = 10 * time.Minute
+	// looseLength is how finely bytes without a trusted time are kept: when the
+	// clock comes right they land at most this far off, as long as there is room.
+	looseLength = time.Minute
+	// placedLength is the same for bytes already placed, which move only when a
+	// clock that was trusted turns out to have been wrong.
+	placedLength = 10 * time.Minute
+	// pieceLength is how finely a look after an absence is spread.
+	pieceLength = 10 * time.Minute
 	// maxPieces bounds over how many slices one look after a long absence is spread.
 	maxPieces = 96
-	// maxSlices bounds the bytes that can still be moved: 27 h of traffic without
-	// pause, weeks of an ordinary line.
+	// maxSlices bounds the bytes that can still be moved: the last 27 h of a line
+	// without pause once the clock is right.
 	maxSlices = 160
 	// mergeSpan is how far unplaced slices of one boot may be merged when there is
 	// no room; beyond it the oldest is settled by the untrusted clock.
@@ -181,9 +186,13 @@ func (b *book) add(ord uint32, mono time.Duration, unix int64, exact bool, total
 	} else {
 		hour = 0
 	}
+	length := looseLength
+	if exact {
+		length = placedLength
+	}
 	if n := len(b.slices); n > 0 {
 		s := &b.slices[n-1]
-		if s.ord == ord && s.placed == exact && s.hour == hour && mono >= s.from && mono-s.from < sliceLength {
+		if s.ord == ord && s.placed == exact && s.hour == hour && mono >= s.from && mono-s.from < length {
 			s.total, s.own = satAdd(s.total, total), satAdd(s.own, own)
 			if mono >= s.to {
 				s.to, s.hint = mono, unix

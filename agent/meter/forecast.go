@@ -14,9 +14,10 @@ const (
 	// shrink pulls the mean of a weekday to the mean of all days, in days: two
 	// Sundays weigh as much as the rest.
 	shrink = 2.0
-	// outlier bounds a day in the habit, in medians, so that one update of the
-	// machine's software does not foretell one each week.
-	outlier = 4.0
+	// outlier bounds a day in the habit, in times the day that one in ten exceeds,
+	// so that one update of the machine's software does not foretell one each
+	// month, while a busy day each week (one in seven) stays whole.
+	outlier = 3.0
 	// z80 turns a standard deviation into the half-width that holds 80 per cent.
 	z80 = 1.2816
 	// minSpread is the least standard deviation of a day, as a share of its mean.
@@ -41,7 +42,6 @@ type habit struct {
 	mean    float64
 	spread  float64 // standard deviation of a day about its weekday's mean
 	biggest float64 // of the last 28 full days, as counted
-	median  float64 // as counted
 }
 
 func weekday(day int32) int32 { return mod(day+4, 7) } // 1 January 1970 was a Thursday
@@ -74,10 +74,9 @@ func (b *book) workOutHabit(today int32) habit {
 	}
 	sorted := slices.Clone(raw)
 	slices.Sort(sorted)
-	h.median = sorted[len(sorted)/2]
 	limit := math.Inf(1)
-	if h.median > 0 {
-		limit = outlier * h.median
+	if high := sorted[len(sorted)*9/10]; high > 0 {
+		limit = outlier * high
 	}
 	use := raw
 	for i, x := range use {

@@ -279,7 +279,7 @@ func (m *Meter) lifetime() (n uint64) {
 }
 
 func TestNeverTwiceNeverInvented(t *testing.T) {
-	histories, steps := 3000, 150
+	histories, steps := 2000, 120
 	if testing.Short() {
 		histories = 300
 	}

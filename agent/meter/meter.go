@@ -449,8 +449,8 @@ func (m *Meter) book(at instant.Instant, from time.Duration, n uint64) {
 	m.dirty = satAdd(m.dirty, n)
 	b := m.active()
 	b.lifetime = satAdd(b.lifetime, n)
-	span := at.Mono - from
-	pieces := uint64(span/sliceLength) + 1
+	span := max(at.Mono-from, 1)
+	pieces := uint64((span-1)/pieceLength) + 1
 	if pieces > maxPieces {
 		pieces = maxPieces
 	}
