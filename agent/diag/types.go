@@ -145,7 +145,8 @@ type Diagnosis struct {
 
 // ProbeResult is one reachability test. Probe: dns tcp http tls ntp broker.
 // Target: carrier, third_party or own. Result: ok timeout refused redirect
-// bad_cert nxdomain cert_not_yet_valid.
+// bad_cert nxdomain cert_not_yet_valid; not_sent is a question that could not be
+// asked (no address, no CA bundle, own firewall) and is evidence of nothing.
 type ProbeResult struct {
 	Probe, Target, Result, Detail string
 	Millis                        int64 // how long it took; 0 not known
