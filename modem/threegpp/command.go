@@ -7,7 +7,7 @@ type subcommand struct {
 	name string   // "+CGACT", "D", "I", "&F"; "AT" for the bare attention; "" for text that is no command
 	op   string   // "", "?", "=?" or "="
 	args []string // after "=", split at commas, quotes kept
-	raw  string   // as sent, without AT
+	raw  string   // as sent, without AT, name in upper case
 }
 
 func (c *subcommand) str(i int) string        { return argStr(c.args, i) }
@@ -83,17 +83,15 @@ func cutCommand(s string) (one, rest string) {
 }
 
 func oneCommand(s string) subcommand {
-	c := subcommand{raw: s}
 	if s[0] == 'D' || s[0] == 'd' {
-		c.name, c.args = "D", []string{s[1:]}
-		return c
+		return subcommand{name: "D", raw: "D" + s[1:], args: []string{s[1:]}}
 	}
 	i := strings.IndexAny(s, "=?")
 	if i < 0 {
-		c.name = strings.ToUpper(s)
-		return c
+		name := strings.ToUpper(s)
+		return subcommand{name: name, raw: name}
 	}
-	c.name = strings.ToUpper(strings.TrimSpace(s[:i]))
+	c := subcommand{name: strings.ToUpper(strings.TrimSpace(s[:i]))}
 	switch after := strings.TrimSpace(s[i+1:]); {
 	case s[i] == '?':
 		c.op = "?"
@@ -101,7 +99,10 @@ func oneCommand(s string) subcommand {
 		c.op = "=?"
 	default:
 		c.op, c.args = "=", split(after)
+		c.raw = c.name + "=" + after
+		return c
 	}
+	c.raw = c.name + c.op
 	return c
 }
 
@@ -113,19 +114,7 @@ func commandText(subs []subcommand) string {
 		if i > 0 {
 			b.WriteByte(';')
 		}
-		c := &subs[i]
-		n := len(c.name)
-		if c.name == "" || n > len(c.raw) || !strings.EqualFold(c.raw[:n], c.name) {
-			b.WriteString(Redact(c.raw))
-			continue
-		}
-		masked := Redact(c.raw)
-		if len(masked) < n {
-			b.WriteString(masked)
-			continue
-		}
-		b.WriteString(c.name)
-		b.WriteString(masked[n:])
+		b.WriteString(Redact(subs[i].raw))
 	}
 	return b.String()
 }

@@ -44,8 +44,15 @@ func find(l line) (entry, bool) {
 	return entry{}, false
 }
 
-// Reply turns the answer to one command line into facts, in the order of the
-// lines. See the package comment for what the last facts say of the outcome.
+// Reply turns the answer to one command line into facts. command is the line as
+// sent, with or without AT, in any case, possibly several commands in one
+// ("AT+CSQ;+CPIN?"); lines are all that the modem sent until the final result,
+// echo, blank and unsolicited lines included.
+//
+// The facts of the lines come first, in their order. A success ends with what
+// the command has set and Done; an error with a Refusal, and after it the cause
+// or the state of the card that it names. No line at all is one Silence. Lines
+// without a final result, as in fragments, have neither.
 func Reply(command string, lines []string) []Fact {
 	subs := parseCommand(command)
 	r := reply{subs: subs, command: command, text: commandText(subs)}
@@ -80,7 +87,11 @@ type reply struct {
 
 func (r *reply) take(text string) {
 	r.lines++
-	if f, isFinal := ParseFinal(text); isFinal && !isHangUp(text, r.subs) {
+	if f, isFinal := ParseFinal(text); isFinal {
+		if isHangUp(text, r.subs) {
+			r.facts = append(r.facts, hangUp(text))
+			return
+		}
 		r.final(f)
 		return
 	}
@@ -260,7 +271,7 @@ func parseURC(l line) []Fact {
 	}
 	if f, ok := ParseFinal(l.text); ok {
 		if isHangUp(l.text, nil) {
-			return one(ContextEvent{Event: "PDN DEACT", CID: -1, Text: l.text})
+			return one(hangUp(l.text))
 		}
 		if f.OK {
 			return nil // the late OK of a command that was given up
@@ -344,4 +355,9 @@ func isHangUp(text string, subs []subcommand) bool {
 		}
 	}
 	return true
+}
+
+// hangUp is a NO CARRIER by itself: the data call of the port is gone.
+func hangUp(text string) Fact {
+	return ContextEvent{Event: "PDN DEACT", CID: -1, Text: strings.TrimSpace(text)}
 }

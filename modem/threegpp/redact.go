@@ -44,8 +44,11 @@ var secretArgs = map[string]int{
 	"+CMGS": 0, "+CMGW": 0, "+CMGR": 1, "+CMGL": 2, "+CMT": 0, "+CDS": 0, "+CNUM": 0, "+CPBR": 1,
 	"+CPBW": 1, "+CPBF": 0, "+CLIP": 0, "+CUSD": 1, "+CSCA": 0, "+COLP": 0, "+CCWA": 0,
 	"+CIMI": 0, "+CGSN": 0, "+GSN": 0, "+CCID": 0, "+ICCID": 0, "+EGMR": 1, "+CSIM": 1, "+CRSM": 3,
-	"+CMUX": 99,
 }
+
+// secretAnswers are those whose answer has its secrets at another place than
+// the command.
+var secretAnswers = map[string]int{"+QICSGP": 2}
 
 // Redact masks the identities and secrets of a raw line or command: ICCID,
 // IMSI, IMEI, telephone numbers, PINs, credentials and message texts. Cells,
@@ -58,6 +61,9 @@ func Redact(text string) string {
 	head, rest := text, ""
 	name, isCommand := nameOf(text)
 	if at, ok := secretArgs[name]; ok {
+		if place, other := secretAnswers[name]; other && !isCommand {
+			at = place
+		}
 		head, rest = cutHead(text)
 		return maskRuns(head) + maskArgs(name, rest, at)
 	}

@@ -37,19 +37,14 @@ func leadsWithN(l line) bool {
 func parseRegistration(l line) []Fact {
 	d := domains[l.name]
 	r := Registration{Domain: d.domain, Stat: RegUnknownStat, AcT: -1, ActiveTimeS: -1, PeriodicTAUS: -1}
-	r.URC = l.cmd == nil
+	// An answer leads with <n>, but firmware exists that leaves it out. Two bare
+	// numbers without a command are an answer that came too late: they cannot be
+	// a state and an area.
+	withN := leadsWithN(l)
+	r.URC = l.cmd == nil && !(withN && len(l.args) == 2)
 	i := 0
-	if !r.URC {
-		if !leadsWithN(l) {
-			// n=0 firmware that answers with the state alone.
-			r.URC = false
-		} else {
-			i = 1
-		}
-	} else if leadsWithN(l) && len(l.args) == 2 {
-		// A read answer that arrived when nobody waited for it any more: two
-		// bare numbers cannot be stat and area.
-		i, r.URC = 1, false
+	if withN && !r.URC {
+		i = 1
 	}
 	stat, ok := l.num(i)
 	if !ok || stat < 0 || stat > maxRegStat {

@@ -90,7 +90,7 @@ var banners = map[string]parser{
 	"NORMAL POWER DOWN": ignore, "POWERED DOWN": ignore,
 	"SMS DONE": ignore, "PB DONE": ignore, "SMS Ready": ignore, "SMS READY": ignore, "Call Ready": ignore,
 	"PB READY": ignore, "+PBREADY": restarted, "+SIM READY": simReadyBanner, "+SIM DROP": simDropBanner,
-	"RING": ignore,
+	"RING":             ignore,
 	"+NO Service":      serviceBanner(CampNoService, ""),
 	"+E_UTRAN Service": serviceBanner(CampOnline, "lte"),
 	"+UTRAN Service":   serviceBanner(CampOnline, "umts"),

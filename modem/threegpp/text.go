@@ -87,7 +87,7 @@ func known(label string, n int) string {
 	if n < 0 {
 		return ""
 	}
-	return label + " " + strconv.Itoa(n)
+	return words(label, strconv.Itoa(n))
 }
 
 func measured(label string, f *float64) string {
@@ -230,10 +230,10 @@ func (r Reject) String() string {
 	return words(r.Cause.String(), r.Procedure, labelled("by", r.PLMN), labelled("from", r.Source))
 }
 
-func (e ExtendedError) String() string { return "extended error: " + Redact(e.Text) }
+func (e ExtendedError) String() string { return "extended error: " + maskRuns(e.Text) }
 
 func (r Refusal) String() string {
-	return words(r.Command, "refused:", r.Final, known("", r.Code), Redact(r.Text))
+	return words(r.Command, "refused:", r.Final, known("", r.Code), maskRuns(r.Text))
 }
 
 func (s Silence) String() string   { return s.Command + " not answered" }
