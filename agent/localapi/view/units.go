@@ -59,7 +59,19 @@ func (b *builder) clock(t protocol.Time) string {
 	return s
 }
 
-func (b *builder) at() string { return b.clock(b.s.At) }
+// at is the time of the page, with a mark when it cannot be trusted.
+func (b *builder) at() string {
+	t := b.s.At
+	mark := "?"
+	if t.Trusted {
+		mark = ""
+	}
+	t.Trusted = true
+	if s := b.clock(t); s != "" {
+		return s + mark
+	}
+	return ""
+}
 
 // zone shows a moment of the operator's calendar in the operator's own offset
 // when it carries one, so that midnight reads as midnight.

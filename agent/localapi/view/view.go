@@ -157,7 +157,8 @@ func (b *builder) diagnosis() Page {
 	}
 	switch {
 	case nothing:
-		p.Mood, p.Line, p.Do = Unsure, b.t("ui.known_little"), ""
+		p.Mood, p.Line = Unsure, b.t("ui.known_little")
+		p.Do, p.Returns, p.Steps, c.Who = "", "", []string{}, "nobody"
 	case class == diag.Healthy:
 		p.Mood = Good
 	case d.Verdict == diag.Undecided:
@@ -352,7 +353,9 @@ func (b *builder) rows() []Row {
 	}
 	s := b.s
 	for _, f := range s.Standing {
-		add("standing", true, b.finding(f))
+		if f.Class != s.Diagnosis.Class { // that one is the headline already
+			add("standing", true, b.finding(f))
+		}
 	}
 	if f := s.Pending; f != nil {
 		wait := ""

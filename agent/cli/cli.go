@@ -1,0 +1,305 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"cellwarden/agent/diag"
+	"cellwarden/agent/localapi"
+	"cellwarden/agent/localapi/view"
+	"cellwarden/agent/text"
+)
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitFail  = 1
+	exitFault = 3
+	exitRetry = 4 // an event was not kept; the same call may succeed later
+)
+
+// Env is all that a verb may touch outside its arguments.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	TTY            bool           // Stdout is a terminal
+	Location       *time.Location // times are shown in it; nil is UTC
+	Version        string
+	Socket         string // of the daemon, unless --socket or CELLWARDEN_SOCKET says otherwise; "" is the default
+	Hooks          Hooks
+}
+
+// A Func is a verb: its arguments, and the exit code.
+type Func func(ctx context.Context, args []string, env Env) int
+
+// Hooks are the verbs that other packages own. A nil one is not in this build.
+type Hooks struct {
+	Run      Func
+	Explain  Func
+	Profiles Func
+	Config   Func
+	// DiagnoseDirect judges the modem at port without a daemon.
+	DiagnoseDirect func(ctx context.Context, port string, progress func(localapi.Progress)) (diag.Diagnosis, error)
+	More           []Verb // further verbs, listed after the built-in ones
+}
+
+// Verb is one row of the table.
+type Verb struct {
+	Name    string
+	Args    string // "NAME [--data JSON]"
+	Summary string
+	Do      Func
+}
+
+func (h Hooks) verbs() []Verb {
+	return append([]Verb{
+		{"run", "[--config FILE]", "run the agent (the service does this)", h.Run},
+		{"status", "[--all]", "what is wrong, who acts, how; exit 3 when there is a fault", status},
+		{"diagnose", "[--direct PORT]", "check every layer now", diagnose},
+		{"explain", "FILE...", "judge recorded cases", h.Explain},
+		{"event", "put NAME [--data JSON | --data-file FILE] [--level LEVEL] [--at TIME] [--no-wait]", "hand in an event of the machine; exit 4: not kept, try again", event},
+		{"usage", "[--by hour|day|cycle] [-n N] [--csv]", "data used, against the plan", usage},
+		{"bundle", "[-o FILE]", "export the flight recorder", bundle},
+		{"confirm", "CLASS [--by WHO] [--note TEXT]", "tell what the fault really was", confirm},
+		{"config", "check|show|example", "check, show or begin a config", h.Config},
+		{"profiles", "", "list the modem families", h.Profiles},
+		{"version", "", "print the version", version},
+	}, h.More...)
+}
+
+// Main runs one command line, without the program's name, and returns the exit
+// code. It ends on SIGINT and SIGTERM by cancelling the verb's context.
+func Main(args []string, env Env) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if env.Location == nil {
+		env.Location = time.UTC
+	}
+	if env.Getenv == nil {
+		env.Getenv = func(string) string { return "" }
+	}
+	verbs := env.Hooks.verbs()
+	if len(args) == 0 {
+		help(env.Stderr, verbs)
+		return exitFail
+	}
+	name, rest := args[0], args[1:]
+	switch name {
+	case "help", "-h", "-help", "--help":
+		if len(rest) == 0 {
+			help(env.Stdout, verbs)
+			return exitOK
+		}
+		name, rest = rest[0], []string{"--help"}
+	case "-v", "-version", "--version":
+		name = "version"
+	}
+	for _, v := range verbs {
+		if v.Name != name {
+			continue
+		}
+		if v.Do == nil {
+			return env.fail(env.lang(""), &localapi.Error{Err: fmt.Errorf("%s: not in this build", name), Hint: "not_supported"})
+		}
+		return v.Do(ctx, rest, env)
+	}
+	fmt.Fprintf(env.Stderr, "cellwarden: unknown verb %q\n", name)
+	if near := nearest(name, verbs); near != "" {
+		env.hint(env.lang(""), "unknown_verb", "cellwarden "+near)
+	}
+	help(env.Stderr, verbs)
+	return exitFail
+}
+
+func help(w io.Writer, verbs []Verb) {
+	fmt.Fprint(w, "usage: cellwarden VERB [flags]\n\n")
+	for _, v := range verbs {
+		fmt.Fprintf(w, "  %-10s %s\n", v.Name, v.Summary)
+	}
+	fmt.Fprint(w, "\nflags of most verbs: --json, --lang zh|en, --socket PATH; cellwarden help VERB\n"+
+		"exit: 0 healthy or done, 1 failed, 3 fault found, 4 event not kept, try again\n")
+}
+
+// nearest is the verb that name was probably meant to be, "" when none is near.
+func nearest(name string, verbs []Verb) string {
+	best, at := "", 1+len(name)/3 // one slip in three letters, and one
+	for _, v := range verbs {
+		if d := distance(name, v.Name); d <= at && (best == "" || d < at) {
+			best, at = v.Name, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters must be put in, taken out or changed.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// flags are the flags of one verb, with those that most verbs share.
+type flags struct {
+	*flag.FlagSet
+	env    Env
+	json   *bool
+	lang   *string
+	socket *string
+}
+
+func (e Env) flags(verb string) *flags {
+	f := &flags{FlagSet: flag.NewFlagSet(verb, flag.ContinueOnError), env: e}
+	f.SetOutput(io.Discard) // errors are printed once, below
+	f.json = f.Bool("json", false, "print JSON")
+	f.lang = f.String("lang", "", "zh or en; default from LC_ALL or LANG")
+	f.socket = f.String("socket", "", "the daemon's socket")
+	return f
+}
+
+// parse reads args, flags before and after the operands, and wants min to max
+// operands. ok is false when the verb is over, with code as the exit code.
+func (f *flags) parse(args []string, min, max int) (operands []string, code int, ok bool) {
+	for len(args) > 0 {
+		err := f.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			f.usage(f.env.Stdout)
+			return nil, exitOK, false
+		}
+		if err != nil {
+			return nil, f.wrong(err), false
+		}
+		if args = f.Args(); len(args) > 0 {
+			operands, args = append(operands, args[0]), args[1:]
+		}
+	}
+	if *f.lang != "" && *f.lang != "zh" && *f.lang != "en" {
+		return nil, f.wrong(fmt.Errorf("--lang %q: zh or en", *f.lang)), false
+	}
+	if len(operands) < min {
+		return nil, f.wrong(errors.New("an argument is missing")), false
+	}
+	if len(operands) > max {
+		return nil, f.wrong(fmt.Errorf("unexpected argument %q", operands[max])), false
+	}
+	return operands, exitOK, true
+}
+
+func (f *flags) wrong(err error) int {
+	fmt.Fprintf(f.env.Stderr, "cellwarden %s: %v\n", f.Name(), err)
+	f.usage(f.env.Stderr)
+	return exitFail
+}
+
+func (f *flags) usage(w io.Writer) {
+	for _, v := range f.env.Hooks.verbs() {
+		if v.Name == f.Name() {
+			fmt.Fprintf(w, "usage: cellwarden %s %s\n", v.Name, v.Args)
+		}
+	}
+	f.VisitAll(func(g *flag.Flag) { fmt.Fprintf(w, "  --%-10s %s\n", g.Name, g.Usage) })
+}
+
+func (f *flags) client() *localapi.Client {
+	path := localapi.DefaultSocket
+	for _, s := range []string{f.env.Socket, f.env.Getenv("CELLWARDEN_SOCKET"), *f.socket} {
+		if s != "" {
+			path = s
+		}
+	}
+	return localapi.NewClient(path)
+}
+
+// lang is the language: flag, else locale.
+func (e Env) lang(flag string) text.Lang { return text.Pick(flag, e.locale()) }
+
+func (e Env) locale() string {
+	for _, k := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if v := e.Getenv(k); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// look is how pages are drawn on this terminal. Boards seldom set a locale, so
+// without one the marks are ASCII unless Chinese was asked for, which needs
+// UTF-8 anyway.
+func (e Env) look(lang text.Lang) look {
+	dumb := e.Getenv("TERM") == "dumb"
+	utf8 := strings.Contains(strings.ReplaceAll(strings.ToLower(e.locale()), "-", ""), "utf8")
+	return look{
+		ascii: dumb || !utf8 && lang == text.EN,
+		color: e.TTY && !dumb && e.Getenv("NO_COLOR") == "",
+	}
+}
+
+// Page prints p as this terminal can show it. Verbs of other packages use it
+// for their own diagnoses, so that all look alike.
+func (e Env) Page(p view.Page, all bool) error {
+	l := e.look(p.Lang)
+	l.all = all
+	return printPage(e.Stdout, p, l)
+}
+
+// fail prints an error and the hint that goes with it.
+func (e Env) fail(lang text.Lang, err error) int {
+	fmt.Fprintf(e.Stderr, "cellwarden: %v\n", err)
+	var le *localapi.Error
+	if errors.As(err, &le) && le.Hint != "" {
+		switch le.Hint {
+		case "store_full":
+			e.hint(lang, le.Hint, fmt.Sprint(le.RetryAfterS))
+		case "permission":
+			e.hint(lang, le.Hint, "cellwarden")
+		default:
+			e.hint(lang, le.Hint)
+		}
+	}
+	return exitFail
+}
+
+func (e Env) hint(lang text.Lang, key string, args ...string) {
+	fmt.Fprintf(e.Stderr, "hint: %s\n", text.T(lang, "hint."+key, args...))
+}
+
+func (e Env) printJSON(v any) error {
+	enc := json.NewEncoder(e.Stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// verdictCode is the exit code of a diagnosis: nothing judged yet is a failure
+// to tell, not health.
+func verdictCode(d diag.Diagnosis) int {
+	switch d.Class {
+	case diag.Healthy:
+		return exitOK
+	case "":
+		return exitFail
+	}
+	return exitFault
+}

@@ -1,0 +1,356 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"cellwarden/agent/diag"
+	"cellwarden/agent/localapi"
+	"cellwarden/agent/localapi/view"
+	"cellwarden/agent/text"
+)
+
+// maxEventInput bounds what --data and --data-file read; the daemon's own limit
+// is lower and names it.
+const maxEventInput = 64 << 10
+
+func status(ctx context.Context, args []string, env Env) int {
+	f := env.flags("status")
+	all := f.Bool("all", false, "everything, however long")
+	if _, code, ok := f.parse(args, 0, 0); !ok {
+		return code
+	}
+	lang := env.lang(*f.lang)
+	st, err := f.client().Status(ctx)
+	if err != nil {
+		return env.fail(lang, err)
+	}
+	if *f.json {
+		err = env.printJSON(st)
+	} else {
+		err = env.Page(view.Build(lang, env.Location, st), *all)
+	}
+	if err != nil {
+		return env.fail(lang, err)
+	}
+	return verdictCode(st.Diagnosis)
+}
+
+func diagnose(ctx context.Context, args []string, env Env) int {
+	f := env.flags("diagnose")
+	direct := f.String("direct", "", "the modem's AT port, when no daemon runs")
+	all := f.Bool("all", false, "everything, however long")
+	if _, code, ok := f.parse(args, 0, 0); !ok {
+		return code
+	}
+	lang := env.lang(*f.lang)
+	progress := func(p localapi.Progress) { env.progress(lang, p) }
+	if *f.json {
+		progress = func(localapi.Progress) {}
+	}
+	var d diag.Diagnosis
+	var err error
+	page := func() view.Page { return view.BuildDiagnosis(lang, env.Location, d) }
+	switch {
+	case *direct != "" && env.Hooks.DiagnoseDirect == nil:
+		err = &localapi.Error{Err: errors.New("diagnose --direct: not in this build"), Hint: "not_supported"}
+	case *direct != "":
+		d, err = env.Hooks.DiagnoseDirect(ctx, *direct, progress)
+	default:
+		c := f.client()
+		if d, err = c.Diagnose(ctx, progress); err == nil {
+			if st, err := c.Status(ctx); err == nil {
+				st.Diagnosis = d
+				page = func() view.Page { return view.Build(lang, env.Location, st) }
+			}
+		}
+	}
+	if err != nil {
+		return env.fail(lang, err)
+	}
+	if *f.json {
+		err = env.printJSON(d)
+	} else {
+		fmt.Fprintln(env.Stdout)
+		err = env.Page(page(), *all)
+	}
+	if err != nil {
+		return env.fail(lang, err)
+	}
+	return verdictCode(d)
+}
+
+// progress prints one layer as it is checked: the outcome as a line, what is
+// being asked only where the line can be taken back.
+func (e Env) progress(lang text.Lang, p localapi.Progress) {
+	l := e.look(lang)
+	r := view.Progress(lang, p)
+	clear := ""
+	if e.TTY && !l.ascii {
+		clear = "\r\x1b[K"
+	}
+	if p.State == localapi.Checking {
+		if clear != "" {
+			fmt.Fprintf(e.Stdout, "%s%s", clear, clip(text.T(lang, "ui.checking", strings.TrimSpace(r.Name+" "+p.Doing)), columns-1))
+		}
+		return
+	}
+	mark := map[diag.GateState]string{diag.GatePassed: "✓", diag.GateFailed: "✗", diag.GateMasked: "-"}[p.State]
+	switch {
+	case mark == "":
+		mark = "?"
+	case l.ascii:
+		mark = strings.NewReplacer("✓", "+", "✗", "x").Replace(mark)
+	}
+	said := r.Word
+	if r.Fact != "" {
+		said += separator(lang) + r.Fact
+	}
+	fmt.Fprintf(e.Stdout, "%s%s\n", clear, clip(mark+" "+pad(r.Name, layerWidth(lang))+"  "+said, columns))
+}
+
+func layerWidth(lang text.Lang) int {
+	n := 0
+	for _, l := range diag.Layers {
+		n = max(n, width(text.T(lang, "layer."+string(l))))
+	}
+	return n
+}
+
+func event(ctx context.Context, args []string, env Env) int {
+	f := env.flags("event")
+	data := f.String("data", "", "JSON that goes with the event")
+	file := f.String("data-file", "", "read that JSON from a file, - for standard input")
+	level := f.String("level", "", "info, warn or alert; default info")
+	at := f.String("at", "", "when it happened, RFC 3339; default now")
+	noWait := f.Bool("no-wait", false, "do not wait until it is on disk")
+	ops, code, ok := f.parse(args, 2, 2)
+	if !ok {
+		return code
+	}
+	if ops[0] != "put" {
+		return f.wrong(fmt.Errorf("unknown action %q: put", ops[0]))
+	}
+	if *data != "" && *file != "" {
+		return f.wrong(errors.New("--data and --data-file exclude each other"))
+	}
+	lang := env.lang(*f.lang)
+	e := localapi.Event{Name: ops[1], Level: *level, At: *at}
+	if *data != "" {
+		e.Data = json.RawMessage(*data)
+	}
+	if *file != "" {
+		b, err := readInput(env, *file)
+		if err != nil {
+			return env.fail(lang, fmt.Errorf("--data-file: %w", err))
+		}
+		e.Data = b
+	}
+	if len(e.Data) > 0 && !json.Valid(e.Data) {
+		return env.fail(lang, &localapi.Error{Err: errors.New(`data is not JSON; text needs quotes: --data '"text"'`), Hint: "bad_request"})
+	}
+	rec, err := f.client().PutEvent(ctx, e, !*noWait)
+	if err != nil {
+		env.fail(lang, err)
+		var le *localapi.Error
+		if errors.As(err, &le) && (le.Hint == "store_full" || le.Hint == "daemon_down" || le.Hint == "timeout") {
+			return exitRetry
+		}
+		return exitFail
+	}
+	switch {
+	case *f.json:
+		err = env.printJSON(rec)
+	case rec.Durable:
+		_, err = fmt.Fprintln(env.Stdout, text.T(lang, "ui.event_durable", rec.ID))
+	default:
+		_, err = fmt.Fprintln(env.Stdout, text.T(lang, "ui.event_accepted", rec.ID))
+	}
+	if err != nil {
+		fmt.Fprintf(env.Stderr, "cellwarden: %v\n", err) // the event is kept all the same
+	}
+	return exitOK
+}
+
+func readInput(env Env, name string) ([]byte, error) {
+	in := env.Stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, maxEventInput+1))
+	if err == nil && len(b) > maxEventInput {
+		err = fmt.Errorf("larger than %d bytes", maxEventInput)
+	}
+	return b, err
+}
+
+func usage(ctx context.Context, args []string, env Env) int {
+	f := env.flags("usage")
+	by := f.String("by", "day", "hour, day or cycle")
+	n := f.Int("n", 14, "how many rows")
+	asCSV := f.Bool("csv", false, "print the rows as CSV")
+	if _, code, ok := f.parse(args, 0, 0); !ok {
+		return code
+	}
+	lang := env.lang(*f.lang)
+	c := f.client()
+	u, err := c.Usage(ctx)
+	if err != nil {
+		return env.fail(lang, err)
+	}
+	h, err := c.History(ctx, *by, *n)
+	if err != nil {
+		return env.fail(lang, err)
+	}
+	switch {
+	case *f.json:
+		err = env.printJSON(struct {
+			Usage   localapi.Usage   `json:"usage"`
+			History localapi.History `json:"history"`
+		}{u, h})
+	case *asCSV:
+		err = usageCSV(env.Stdout, h)
+	default:
+		err = usageText(env, lang, u, h)
+	}
+	if err != nil {
+		return env.fail(lang, err)
+	}
+	return exitOK
+}
+
+func usageCSV(w io.Writer, h localapi.History) error {
+	out := csv.NewWriter(w)
+	// A csv.Writer keeps its first error for Error.
+	out.Write([]string{"from", "rx_bytes", "tx_bytes", "own_bytes", "total_bytes"})
+	for _, r := range h.Rows {
+		out.Write([]string{r.From, fmt.Sprint(r.RxBytes), fmt.Sprint(r.TxBytes), fmt.Sprint(r.OwnBytes), fmt.Sprint(r.TotalBytes)})
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// usageText shows this cycle against the plan, and a bar for each row against
+// the largest.
+func usageText(env Env, lang text.Lang, u localapi.Usage, h localapi.History) error {
+	p := view.Build(lang, env.Location, localapi.Status{Usage: &u})
+	var b strings.Builder
+	fmt.Fprintln(&b, strings.TrimSpace(bar(p.Usage.Percent)+" "+p.Usage.Text))
+	for _, line := range wrap(p.Usage.Notes, columns) {
+		fmt.Fprintln(&b, line)
+	}
+	for _, w := range p.Warnings {
+		fmt.Fprintln(&b, "! "+w)
+	}
+	var most, sum uint64
+	for _, r := range h.Rows {
+		most, sum = max(most, r.TotalBytes), sum+r.TotalBytes
+	}
+	if len(h.Rows) > 0 {
+		fmt.Fprintln(&b)
+	}
+	const full = 40 // columns of the longest bar
+	for _, r := range h.Rows {
+		n := 0
+		if most > 0 {
+			n = int(float64(r.TotalBytes) / float64(most) * full)
+		}
+		line := fmt.Sprintf("%-16s %10s  %s", clip(strings.Replace(r.From, "T", " ", 1), 16), view.Bytes(r.TotalBytes), strings.Repeat("#", n))
+		fmt.Fprintln(&b, strings.TrimRight(line, " "))
+	}
+	if len(h.Rows) > 1 {
+		fmt.Fprintf(&b, "%s %10s\n", pad(text.T(lang, "ui.total"), 16), view.Bytes(sum))
+	}
+	out := b.String()
+	if env.look(lang).ascii {
+		out = strings.NewReplacer("±", "+/-", "…", ".").Replace(out)
+	}
+	_, err := io.WriteString(env.Stdout, out)
+	return err
+}
+
+func bundle(ctx context.Context, args []string, env Env) int {
+	f := env.flags("bundle")
+	out := f.String("o", "-", "the file to write, - for standard output")
+	if _, code, ok := f.parse(args, 0, 0); !ok {
+		return code
+	}
+	lang := env.lang(*f.lang)
+	if *out == "-" {
+		if env.TTY {
+			return f.wrong(errors.New("standard output is a terminal: name a file with -o"))
+		}
+		if err := f.client().Record(ctx, env.Stdout); err != nil {
+			return env.fail(lang, err)
+		}
+		return exitOK
+	}
+	size, err := writeWhole(*out, func(w io.Writer) error { return f.client().Record(ctx, w) })
+	if err != nil {
+		return env.fail(lang, err)
+	}
+	fmt.Fprintln(env.Stderr, text.T(lang, "ui.bundle_done", *out, view.Bytes(uint64(size))))
+	return exitOK
+}
+
+// writeWhole leaves either the whole file or none: an export that broke off
+// must not be taken for one.
+func writeWhole(name string, write func(io.Writer) error) (int64, error) {
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".cellwarden-*")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(tmp.Name()) // gone already when all went well
+	err = write(tmp)
+	size, seekErr := tmp.Seek(0, io.SeekCurrent)
+	if err := errors.Join(err, seekErr, tmp.Sync(), tmp.Close()); err != nil {
+		return 0, err
+	}
+	return size, os.Rename(tmp.Name(), name)
+}
+
+func confirm(ctx context.Context, args []string, env Env) int {
+	f := env.flags("confirm")
+	by := f.String("by", "technician", "technician, owner or backend")
+	note := f.String("note", "", "a sentence for the record")
+	ops, code, ok := f.parse(args, 1, 1)
+	if !ok {
+		return code
+	}
+	lang := env.lang(*f.lang)
+	class := diag.Code(ops[0])
+	if err := f.client().Confirm(ctx, localapi.Confirmation{Class: class, By: *by, Note: *note}); err != nil {
+		return env.fail(lang, err)
+	}
+	fmt.Fprintln(env.Stdout, text.T(lang, "ui.confirmed", text.Class(lang, class).Title))
+	return exitOK
+}
+
+func version(_ context.Context, args []string, env Env) int {
+	f := env.flags("version")
+	if _, code, ok := f.parse(args, 0, 0); !ok {
+		return code
+	}
+	if *f.json {
+		err := env.printJSON(map[string]string{"version": env.Version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
+		if err != nil {
+			return exitFail
+		}
+		return exitOK
+	}
+	fmt.Fprintf(env.Stdout, "cellwarden %s %s/%s %s\n", env.Version, runtime.GOOS, runtime.GOARCH, runtime.Version())
+	return exitOK
+}
