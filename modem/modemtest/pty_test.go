@@ -221,6 +221,29 @@ func TestGammuAcceptsTheModem(t *testing.T) {
 	if err != nil {
 		t.Skip("SKIPPED: gammu is not installed, so no independent client was tried (apt-get install gammu)")
 	}
+	for _, tt := range []struct {
+		name string
+		want []string
+	}{
+		{"identify", []string{"Quectel", "EC20F", "860000000000009"}},
+		{"networkinfo", []string{"460 00", "home network", "LAC 4977"}},
+		{"getallsms", []string{"10086", "您的流量已用完"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // gammu types slowly: 3 s each
+			out := runGammu(t, gammu, tt.name)
+			for _, w := range tt.want {
+				if !strings.Contains(out, w) {
+					t.Errorf("no %q in\n%s", w, out)
+				}
+			}
+		})
+	}
+}
+
+// runGammu runs one verb of gammu against a healthy modem that holds a message.
+func runGammu(t *testing.T, gammu, verb string) string {
+	t.Helper()
 	sc, err := Builtin("healthy-quectel")
 	if err != nil {
 		t.Fatal(err)
@@ -242,27 +265,13 @@ func TestGammuAcceptsTheModem(t *testing.T) {
 	if err := os.WriteFile(rc, []byte("[gammu]\ndevice = "+modem.Path()+"\nconnection = at115200\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct {
-		args []string
-		want []string
-	}{
-		{[]string{"identify"}, []string{"Quectel", "EC20F", "860000000000009"}},
-		{[]string{"networkinfo"}, []string{"460 00", "home network"}},
-		{[]string{"getallsms"}, []string{"10086", "您的流量已用完"}},
-	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		cmd := exec.CommandContext(ctx, gammu, append([]string{"-c", rc}, tt.args...)...)
-		cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-		out, err := cmd.CombinedOutput()
-		cancel()
-		if err != nil {
-			t.Errorf("gammu %s: %v\n%s", tt.args, err, out)
-			continue
-		}
-		for _, w := range tt.want {
-			if !strings.Contains(string(out), w) {
-				t.Errorf("gammu %s: no %q in\n%s", tt.args, w, out)
-			}
-		}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, gammu, "-c", rc, verb)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
+	return string(out)
 }
