@@ -71,9 +71,10 @@ type (
 	// says when.
 	Handed struct {
 		At
-		Token   string
-		Event   protocol.MachineEvent
-		Durable bool
+		Token    string
+		Event    protocol.MachineEvent
+		Durable  bool
+		Happened time.Time
 	}
 	// DiagnoseNow asks for a fresh judgement; the answer carries the token.
 	DiagnoseNow struct {

@@ -128,7 +128,16 @@ func (c *Core) machineEvent(e Handed) {
 	if e.Event.Level == "alert" {
 		p = Alert
 	}
-	c.store(protocol.TypeEvent, p, e.Event, e.Durable, e.Token)
+	raw, err := json.Marshal(e.Event)
+	if err != nil {
+		c.emit(Log{LevelError, "event cannot be encoded", []any{"name", e.Event.Name, "error", err.Error()}})
+		return
+	}
+	at := c.now
+	if !e.Happened.IsZero() {
+		at.Wall = e.Happened // the machine knows when it happened
+	}
+	c.emit(Store{Type: protocol.TypeEvent, Priority: p, Body: raw, At: at, Now: e.Durable, Token: e.Token})
 }
 
 func (c *Core) store(t protocol.Type, p Priority, body any, now bool, token string) {

@@ -73,6 +73,7 @@ func Diagnose(k *Known, table *Weights) Diagnosis {
 		}
 	}
 	d := Diagnosis{Gates: k.gates()}
+	sayGates(d.Gates, ws)
 	layer := lowestFailed(d.Gates)
 	d.Layer = layer
 	if layer == "" {
@@ -83,6 +84,30 @@ func Diagnose(k *Known, table *Weights) Diagnosis {
 	}
 	k.explain(&d, ws)
 	return d
+}
+
+// gateChannel is where a layer's own evidence comes from.
+var gateChannel = map[Layer]string{LayerPort: "H", LayerModem: "H", LayerSIM: "S", LayerRadio: "R",
+	LayerRegistration: "N", LayerSession: "E", LayerPath: "U", LayerService: "U"}
+
+// sayGates puts beside each judged gate the fact of its channel that weighs most.
+func sayGates(gs []Gate, ws []weighed) {
+	for i, g := range gs {
+		if g.State != GatePassed && g.State != GateFailed {
+			continue
+		}
+		best := 0.0
+		for _, w := range ws {
+			if w.rule.Channel != gateChannel[g.Layer] {
+				continue
+			}
+			for _, v := range w.rule.Weights {
+				if (g.State == GateFailed) == (v > 0) && math.Abs(v) > best {
+					best, gs[i].Fact = math.Abs(v), w.text()
+				}
+			}
+		}
+	}
 }
 
 func lowestFailed(gs []Gate) Layer {

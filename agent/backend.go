@@ -1,0 +1,172 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"cellwarden/agent/core"
+	"cellwarden/agent/diag"
+	"cellwarden/agent/localapi"
+	"cellwarden/agent/meter"
+	"cellwarden/protocol"
+)
+
+// backend answers the local API by asking the loop.
+type backend struct {
+	loop   *loop
+	tokens atomic.Uint64
+	record func(io.Writer) error // nil: no recorder
+}
+
+// maxWatchers bounds diagnoses that run at once: the page, the CLI, a command.
+const maxWatchers = 4
+
+func (b *backend) token() string { return strconv.FormatUint(b.tokens.Add(1), 10) }
+
+// Status implements localapi.Backend.
+func (b *backend) Status(ctx context.Context) (s localapi.Status, err error) {
+	err = b.loop.do(ctx, func() { s = b.loop.status() })
+	return s, err
+}
+
+// PutEvent implements localapi.Backend.
+func (b *backend) PutEvent(ctx context.Context, e localapi.Event, durable bool) (localapi.Receipt, error) {
+	body := protocol.MachineEvent{Name: e.Name, Level: e.Level, Data: e.Data}
+	answer := make(chan accepted, 1)
+	token := b.token()
+	err := b.loop.do(ctx, func() {
+		happened, _ := time.Parse(time.RFC3339, e.At) // checked by the API; zero is now
+		b.loop.tokens[token] = answer
+		b.loop.step(core.Handed{At: b.loop.at(), Token: token, Event: body, Durable: durable, Happened: happened})
+	})
+	if err != nil {
+		return localapi.Receipt{}, err
+	}
+	select {
+	case a := <-answer:
+		if a.err != nil {
+			return localapi.Receipt{}, &localapi.Unavailable{Reason: a.err.Error(), RetryAfter: commitRetry}
+		}
+		id := fmt.Sprintf("%s-%d", b.loop.queue.epoch(), a.seq)
+		return localapi.Receipt{ID: id, Seq: a.seq, Durable: durable}, nil
+	case <-ctx.Done():
+		return localapi.Receipt{}, ctx.Err()
+	}
+}
+
+// Diagnose implements localapi.Backend.
+func (b *backend) Diagnose(ctx context.Context, progress func(localapi.Progress)) (d diag.Diagnosis, err error) {
+	w := &watcher{progress: make(chan localapi.Progress, 4*len(diag.Layers)), done: make(chan diag.Diagnosis, 1), last: map[diag.Layer]diag.GateState{}}
+	token, busy := b.token(), false
+	err = b.loop.do(ctx, func() {
+		if busy = len(b.loop.watchers) >= maxWatchers; busy {
+			return
+		}
+		b.loop.watchers[token] = w
+		b.loop.step(core.DiagnoseNow{At: b.loop.at(), Token: token})
+	})
+	if err != nil {
+		return d, err
+	}
+	if busy {
+		return d, localapi.ErrBusy
+	}
+	for {
+		select {
+		case p, ok := <-w.progress:
+			if ok {
+				progress(p)
+				continue
+			}
+			select {
+			case d = <-w.done:
+				return d, nil
+			default:
+				return d, errStopping
+			}
+		case <-ctx.Done():
+			// Nobody reads on: the loop forgets us.
+			_ = b.loop.do(context.WithoutCancel(ctx), func() { delete(b.loop.watchers, token) })
+			return d, ctx.Err()
+		}
+	}
+}
+
+// Usage implements localapi.Backend.
+func (b *backend) Usage(ctx context.Context) (u localapi.Usage, err error) {
+	none := false
+	err = b.loop.do(ctx, func() {
+		if p := b.loop.usage(b.loop.core.View()); p != nil {
+			u = *p
+		} else {
+			none = true
+		}
+	})
+	if err == nil && none {
+		err = localapi.ErrNoUsage
+	}
+	return u, err
+}
+
+// History implements localapi.Backend.
+func (b *backend) History(ctx context.Context, by string, n int) (h localapi.History, err error) {
+	h.By = by
+	h.Rows = []localapi.UsageRow{}
+	err = b.loop.do(ctx, func() {
+		m := b.loop.core.Meter()
+		var bars []meter.Bar
+		format := time.DateOnly
+		switch by {
+		case "hour":
+			bars, format = m.Hours(), time.RFC3339
+		case "cycle":
+			bars = m.Cycles(b.loop.hw.Now())
+		default:
+			bars = m.Days()
+		}
+		if n > 0 && len(bars) > n {
+			bars = bars[len(bars)-n:]
+		}
+		for _, r := range bars {
+			h.Rows = append(h.Rows, usageRow(r, format))
+		}
+	})
+	return h, err
+}
+
+// Guard implements localapi.Backend.
+func (b *backend) Guard(ctx context.Context) (g localapi.Guard, err error) {
+	err = b.loop.do(ctx, func() {
+		v := b.loop.core.View()
+		g = localapi.Guard{Level: string(meter.GuardFor(v.Usage)), Percent: v.Usage.Percent}
+		if v.Usage.QuotaBytes > v.Usage.UsedBytes {
+			g.LeftBytes = v.Usage.QuotaBytes - v.Usage.UsedBytes
+		}
+		if v.Usage.TimeKnown {
+			g.CycleEnd = v.Usage.Cycle.End.Format(time.RFC3339)
+		}
+		if v.Standing != nil && v.Standing.Class == diag.OverQuota {
+			g.Level = "stopped"
+		}
+	})
+	return g, err
+}
+
+// Record implements localapi.Backend.
+func (b *backend) Record(ctx context.Context, w io.Writer) error {
+	if b.record == nil {
+		return localapi.ErrUnsupported
+	}
+	return b.record(w)
+}
+
+// Confirm implements localapi.Backend.
+func (b *backend) Confirm(ctx context.Context, c localapi.Confirmation) error {
+	return b.loop.do(ctx, func() {
+		b.loop.step(core.Confirmed{At: b.loop.at(), Class: c.Class, By: c.By})
+	})
+}

@@ -1,0 +1,51 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"cellwarden/agent/core"
+	"cellwarden/agent/diag"
+	"cellwarden/agent/instant"
+	"cellwarden/agent/meter"
+	"cellwarden/modem"
+	"cellwarden/modem/threegpp"
+)
+
+// Hardware is everything outside that the agent touches. NewHardware gives the
+// device's own; the demo and the tests give others.
+type Hardware struct {
+	Now func() instant.Instant
+	// Timer fires once Now has reached mono. A clock that runs faster than real
+	// time (the demo's) fires sooner.
+	Timer func(mono time.Duration) (c <-chan time.Time, stop func())
+	// OpenModem opens and prepares the modem; nil: there is none.
+	OpenModem func(ctx context.Context) (Modem, error)
+	// Links reads the data interfaces, and says which one carries data now.
+	Links    func() ([]meter.Reading, diag.Interface, error)
+	RunProbe func(ctx context.Context, s core.ProbeSpec) diag.ProbeResult
+	// HearTime is told every time that comes from outside: the modem's network
+	// time, the broker's certificate date. Nil: nobody listens.
+	HearTime func(source string, at time.Time)
+}
+
+// Modem is an open modem. *modem.Modem is one.
+type Modem interface {
+	Ask(ctx context.Context, q modem.Query) []modem.Answer
+	Unsolicited() <-chan modem.Event
+	Done() <-chan struct{}
+	CycleRadio(ctx context.Context) error
+	Name() string // profile
+	Port() string
+	Close() error
+}
+
+// networkTime picks what the modem says of the time, for HearTime.
+func networkTime(facts []threegpp.Fact) (time.Time, bool) {
+	for _, f := range facts {
+		if t, ok := f.(threegpp.NetworkTime); ok && t.NITZ {
+			return t.Time, true
+		}
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,263 @@
+package agent
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"cellwarden/agent/board"
+	"cellwarden/agent/cli"
+	"cellwarden/agent/config"
+	"cellwarden/agent/diag"
+	"cellwarden/agent/explain"
+	"cellwarden/agent/localapi"
+	"cellwarden/agent/text"
+	"cellwarden/modem"
+	"cellwarden/modem/profile"
+)
+
+// The words of the diagnosis stand beside its rules; text shows them.
+func init() {
+	text.Source(func(lang text.Lang) map[string]string { return diag.AllWords(string(lang)) })
+}
+
+// Hooks are the verbs of the command line that this package owns.
+func Hooks(version string) cli.Hooks {
+	return cli.Hooks{
+		Run:            func(ctx context.Context, args []string, env cli.Env) int { return runVerb(ctx, args, env, version) },
+		Explain:        explainVerb,
+		Profiles:       profilesVerb,
+		Config:         configVerb,
+		DiagnoseDirect: diagnoseDirect,
+	}
+}
+
+func failed(env cli.Env, err error) int {
+	fmt.Fprintf(env.Stderr, "cellwarden: %v\n", err)
+	return explain.ExitFailed
+}
+
+func flags(name string, env cli.Env) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(env.Stderr)
+	return f
+}
+
+func runVerb(ctx context.Context, args []string, env cli.Env, version string) int {
+	f := flags("run", env)
+	path := f.String("config", config.DefaultPath, "the config file")
+	if f.Parse(args) != nil {
+		return explain.ExitFailed
+	}
+	cfg, err := config.Load(*path)
+	if err != nil {
+		return failed(env, err)
+	}
+	log := logger(env.Stderr, cfg.Log)
+	rec := modem.NewRecorder()
+	hw, done, err := NewHardware(cfg, rec)
+	if err != nil {
+		return failed(env, err)
+	}
+	defer done()
+	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,
+		Record: func(w io.Writer) error { return rec.WriteCase(w) }})
+	if err != nil {
+		return failed(env, err)
+	}
+	return 0
+}
+
+// logger writes one line per change. Times are left to whoever collects the
+// log, unless nobody does.
+func logger(w io.Writer, c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	opt := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opt))
+	}
+	return slog.New(slog.NewTextHandler(w, opt))
+}
+
+func explainVerb(_ context.Context, args []string, env cli.Env) int {
+	f := flags("explain", env)
+	asJSON := f.Bool("json", false, "one JSON object a line")
+	trace := f.Bool("trace", false, "each observation, the weight it gave, and the verdict's change")
+	lang := f.String("lang", "", "zh or en")
+	weights := f.String("weights", "", "an operator's weight table over the built-in one")
+	if f.Parse(args) != nil {
+		return explain.ExitFailed
+	}
+	table, err := loadWeights(*weights)
+	if err != nil {
+		return failed(env, err)
+	}
+	code, err := explain.Files(env.Stdout, f.Args(), explain.Options{JSON: *asJSON, Trace: *trace, Lang: pickLang(*lang, env), Weights: table})
+	if err != nil {
+		return failed(env, err)
+	}
+	return code
+}
+
+func pickLang(flag string, env cli.Env) text.Lang {
+	for _, v := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if s := env.Getenv(v); s != "" {
+			return text.Pick(flag, s)
+		}
+	}
+	return text.Pick(flag, "")
+}
+
+func profilesVerb(_ context.Context, _ []string, env cli.Env) int {
+	w := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "PROFILE\tFAMILIES\tSOURCES")
+	for _, r := range profile.Table() {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, strings.Join(r.Families, ", "), strings.Join(r.Sources, "; "))
+	}
+	if err := w.Flush(); err != nil {
+		return failed(env, err)
+	}
+	return 0
+}
+
+func configVerb(_ context.Context, args []string, env cli.Env) int {
+	f := flags("config", env)
+	path := f.String("config", config.DefaultPath, "the config file")
+	if len(args) == 0 {
+		return failed(env, fmt.Errorf("config: say check, show or example"))
+	}
+	if f.Parse(args[1:]) != nil {
+		return explain.ExitFailed
+	}
+	if f.NArg() > 0 {
+		*path = f.Arg(0)
+	}
+	switch args[0] {
+	case "example":
+		fmt.Fprint(env.Stdout, config.Example)
+		return 0
+	case "check", "show":
+		cfg, err := config.Load(*path)
+		if err != nil {
+			return failed(env, err)
+		}
+		if args[0] == "show" {
+			fmt.Fprint(env.Stdout, cfg.Redacted())
+			return 0
+		}
+		if found := config.CheckFiles(cfg); len(found) > 0 {
+			return failed(env, config.Problems(found))
+		}
+		fmt.Fprintf(env.Stdout, "%s: good\n", *path)
+		return 0
+	}
+	return failed(env, fmt.Errorf("config %s: say check, show or example", args[0]))
+}
+
+// Direct diagnosis asks three times (the three reads of an absent card, three
+// samples of the level), five seconds apart.
+const (
+	directRounds = 3
+	directPause  = 5 * time.Second
+)
+
+// diagnoseDirect judges the modem at port without a daemon. It knows nothing of
+// plan, platform and history, and says so in the verdict.
+func diagnoseDirect(ctx context.Context, port string, progress func(localapi.Progress)) (diag.Diagnosis, error) {
+	clock, err := board.OpenClock()
+	if err != nil {
+		return diag.Diagnosis{}, err
+	}
+	var k diag.Known
+	see := func(source string, facts ...any) {
+		for _, f := range facts {
+			k.Observe(diag.Observation{At: clock.Now(), Source: source, Fact: f})
+		}
+	}
+	shown := map[diag.Layer]diag.GateState{}
+	show := func() diag.Diagnosis {
+		d := diag.Diagnose(&k, nil)
+		for _, g := range d.Gates {
+			if shown[g.Layer] != g.State {
+				shown[g.Layer] = g.State
+				progress(localapi.Progress{Layer: g.Layer, State: g.State, Fact: g.Fact})
+			}
+		}
+		return d
+	}
+	cfg := config.Default
+	cfg.Modem.Port = port
+	m, err := modem.Open(ctx, modemSpec(cfg, nil))
+	if err != nil {
+		state, detail := portTrouble(err)
+		if state == "silent" || state == "garbage" {
+			see("port", diag.Port{State: state, Detail: detail})
+			return show(), nil
+		}
+		return diag.Diagnosis{}, err
+	}
+	defer m.Close()
+	queries := []modem.Query{"identify", "functionality", "sim", "iccid", "imsi", "registration", "operator", "radio", "cell", "attach", "contexts", "addresses", "apn", "error", "presence", "locks"}
+	for round := range directRounds {
+		for _, q := range queries {
+			progress(localapi.Progress{Layer: layerOf(q), State: localapi.Checking, Doing: string(q)})
+			for _, a := range m.Ask(ctx, q) {
+				for _, f := range a.Facts {
+					see("at:"+name(a.Command), f)
+				}
+			}
+		}
+		show()
+		if round < directRounds-1 {
+			if err := hearFor(ctx, m, directPause, func(ev modem.Event) {
+				for _, f := range ev.Facts {
+					see("urc:"+name(ev.Line), f)
+				}
+			}); err != nil {
+				return diag.Diagnosis{}, err
+			}
+		}
+	}
+	return show(), nil
+}
+
+func hearFor(ctx context.Context, m Modem, d time.Duration, heard func(modem.Event)) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case ev := <-m.Unsolicited():
+			heard(ev)
+		case <-t.C:
+			return nil
+		case <-m.Done():
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func layerOf(q modem.Query) diag.Layer {
+	switch q {
+	case "sim", "iccid", "imsi", "presence":
+		return diag.LayerSIM
+	case "radio", "cell":
+		return diag.LayerRadio
+	case "registration", "operator", "error", "locks":
+		return diag.LayerRegistration
+	case "attach", "contexts", "addresses", "apn":
+		return diag.LayerSession
+	case "identify":
+		return diag.LayerPort
+	}
+	return diag.LayerModem
+}

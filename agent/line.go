@@ -1,0 +1,198 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"cellwarden/agent/core"
+	"cellwarden/modem"
+	"cellwarden/modem/threegpp"
+)
+
+// How the port is opened again. A module that re-enumerates is back within
+// seconds; one that is gone for long is looked for once a minute.
+const (
+	reopenMin = time.Second
+	reopenMax = time.Minute
+	// reopenQuick is the first try after a loss: a module that only hung up the
+	// line is back at once, and a mute one must be known within 30 s.
+	reopenQuick = 200 * time.Millisecond
+)
+
+// line is the modem worker. It owns the port: opens it, answers Asks, hears
+// URCs, and opens it again with growing patience.
+type line struct {
+	hw     Hardware
+	asks   chan []string
+	cycles chan struct{}
+	events chan<- core.Event
+}
+
+func newLine(hw Hardware, events chan<- core.Event) *line {
+	return &line{hw: hw, asks: make(chan []string, 1), cycles: make(chan struct{}, 1), events: events}
+}
+
+func (l *line) at() core.At { return core.At{Instant: l.hw.Now()} }
+
+func (l *line) send(ctx context.Context, e core.Event) bool {
+	select {
+	case l.events <- e:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run ends with ctx.
+func (l *line) run(ctx context.Context) error {
+	wait := reopenQuick
+	opened := 0
+	last := ""
+	for ctx.Err() == nil {
+		m, err := l.hw.OpenModem(ctx)
+		if err != nil {
+			state, detail := portTrouble(err)
+			if state+detail != last {
+				l.send(ctx, core.PortState{At: l.at(), State: state, Detail: detail})
+				last = state + detail
+			}
+			l.idle(ctx, wait)
+			wait = min(max(2*wait, reopenMin), reopenMax)
+			continue
+		}
+		opened++
+		last = ""
+		l.send(ctx, core.PortState{At: l.at(), State: "ok", Detail: m.Port(), Reopened: opened > 1})
+		began := l.hw.Now()
+		l.serve(ctx, m)
+		_ = m.Close()
+		if ctx.Err() != nil {
+			break
+		}
+		if l.hw.Now().Sub(began) > reopenMax {
+			wait = reopenQuick
+		}
+		l.idle(ctx, wait)
+		wait = min(max(2*wait, reopenMin), reopenMax)
+	}
+	return nil
+}
+
+// idle waits, but answers Asks at once: nobody can be asked now.
+func (l *line) idle(ctx context.Context, d time.Duration) {
+	// A fifth of jitter keeps a reboot of many boards from one beat.
+	c, stop := l.hw.Timer(l.hw.Now().Mono + d + rand.N(d/5+1))
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c:
+			return
+		case <-l.cycles:
+		case <-l.asks:
+			l.send(ctx, core.RoundDone{At: l.at()})
+		}
+	}
+}
+
+// serve works one open modem until it is lost.
+func (l *line) serve(ctx context.Context, m Modem) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.Done():
+			l.hear(ctx, m)
+			l.send(ctx, core.PortState{At: l.at(), State: "lost", Detail: m.Port()})
+			return
+		case ev := <-m.Unsolicited():
+			l.heard(ctx, ev)
+		case <-l.cycles:
+			if err := m.CycleRadio(ctx); err == nil {
+				l.send(ctx, core.Cycled{At: l.at()})
+			}
+		case queries := <-l.asks:
+			l.round(ctx, m, queries)
+		}
+	}
+}
+
+// hear passes on what waits.
+func (l *line) hear(ctx context.Context, m Modem) {
+	for {
+		select {
+		case ev, ok := <-m.Unsolicited():
+			if !ok {
+				return
+			}
+			l.heard(ctx, ev)
+		default:
+			return
+		}
+	}
+}
+
+func (l *line) heard(ctx context.Context, ev modem.Event) {
+	at := l.hw.Now()
+	if t, ok := networkTime(ev.Facts); ok && l.hw.HearTime != nil {
+		l.hw.HearTime("nitz", t)
+	}
+	for _, f := range ev.Facts {
+		l.send(ctx, core.Observed{At: core.At{Instant: at}, Source: "urc:" + name(ev.Line), Fact: f, Unsolicited: true})
+	}
+}
+
+// round asks the queries in order. A port that falls silent ends it early: the
+// dialogue has already tried to get back in step.
+func (l *line) round(ctx context.Context, m Modem, queries []string) {
+	defer func() { l.send(ctx, core.RoundDone{At: l.at()}) }()
+	for _, q := range queries {
+		for _, a := range m.Ask(ctx, modem.Query(q)) {
+			at := core.At{Instant: l.hw.Now()}
+			for _, f := range a.Facts {
+				if t, ok := f.(threegpp.NetworkTime); ok && t.NITZ && l.hw.HearTime != nil {
+					l.hw.HearTime("nitz", t.Time)
+				}
+				l.send(ctx, core.Observed{At: at, Source: "at:" + name(a.Command), Fact: f})
+			}
+		}
+		l.hear(ctx, m)
+		select {
+		case <-m.Done():
+			return
+		case <-ctx.Done():
+			return
+		default:
+		}
+	}
+}
+
+// name is a line's command, without arguments.
+func name(line string) string {
+	line = strings.TrimPrefix(strings.ToUpper(strings.TrimSpace(line)), "AT")
+	if i := strings.IndexAny(line, "=?:;, \""); i >= 0 {
+		line = line[:i]
+	}
+	if len(line) > 16 {
+		line = line[:16]
+	}
+	return line
+}
+
+// portTrouble words why the port could not be opened, as core's port states.
+func portTrouble(err error) (state, detail string) {
+	var held *modem.HeldError
+	switch {
+	case errors.As(err, &held):
+		return "held", err.Error()
+	case errors.Is(err, modem.ErrSilent):
+		return "silent", err.Error()
+	case errors.Is(err, modem.ErrGarbage):
+		return "garbage", err.Error()
+	}
+	return "absent", err.Error()
+}

@@ -1,0 +1,414 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"syscall"
+	"time"
+
+	"cellwarden/agent/core"
+	"cellwarden/agent/diag"
+	"cellwarden/agent/instant"
+	"cellwarden/agent/localapi"
+	"cellwarden/agent/outbox"
+	"cellwarden/modem/threegpp"
+	"cellwarden/protocol"
+)
+
+// Bounds of the loop's queues.
+const (
+	// eventQueue is the loop's inbox: two full poll rounds of facts. Producers
+	// wait when it is full; nothing is dropped.
+	eventQueue = 256
+	// commitRetry is how soon a failed commit is tried again: a full disk is not
+	// helped by asking more often.
+	commitRetry = 15 * time.Second
+	// drainAtEnd bounds what is worked off when the agent is told to stop.
+	drainAtEnd = 2 * time.Second
+)
+
+// loop owns the core. Everything else talks to it through events and calls.
+type loop struct {
+	core    *core.Core
+	hw      Hardware
+	log     *slog.Logger
+	events  chan core.Event
+	calls   chan func()
+	queue   *queue
+	version string
+	line    *line
+	prober  *prober
+	saver   saver
+
+	commitEvery time.Duration
+	commitAt    time.Duration // mono; 0 when nothing is staged
+	commitBad   bool
+	waiting     map[uint64]chan<- error // durable appends, by seq
+	tokens      map[string]chan<- accepted
+	watchers    map[string]*watcher
+	saved       map[string]error // last result of each persist
+	troubles    troubles
+	uplink      uplinkView
+}
+
+type accepted struct {
+	seq uint64
+	err error
+}
+
+// watcher is somebody who waits for a diagnosis and follows the layers.
+type watcher struct {
+	progress chan localapi.Progress
+	done     chan diag.Diagnosis
+	last     map[diag.Layer]diag.GateState
+}
+
+// saver keeps snapshots.
+type saver interface {
+	Save(name string, data []byte) error
+}
+
+// run steps the core until ctx ends, then works off what is left.
+func (l *loop) run(ctx context.Context) error {
+	l.step(core.Started{At: l.at()})
+	for {
+		c, stop := l.hw.Timer(l.next())
+		select {
+		case <-ctx.Done():
+			stop()
+			l.finish()
+			return nil
+		case ev := <-l.events:
+			l.take(ev)
+		case f := <-l.calls:
+			f()
+		case <-c:
+			l.step(core.Tick{At: l.at()})
+		}
+		stop()
+		l.flush()
+	}
+}
+
+func (l *loop) at() core.At { return core.At{Instant: l.hw.Now()} }
+
+// next is when something is due.
+func (l *loop) next() time.Duration {
+	next := l.core.Next()
+	if l.commitAt > 0 {
+		next = min(next, l.commitAt)
+	}
+	return max(next, l.hw.Now().Mono)
+}
+
+// take handles what came through the queue.
+func (l *loop) take(ev core.Event) {
+	switch e := ev.(type) {
+	case posted:
+		e.f()
+		return
+	case core.PortState:
+		l.port(e)
+	case core.Observed:
+		l.uplink.lastAnswer, l.uplink.answered = e.Instant.Mono, true
+		if _, ok := e.Fact.(threegpp.Unparsed); ok {
+			l.uplink.unparsed++
+		}
+	case core.LinkChanged:
+		l.uplink.retryAt = e.Instant.Mono + e.Link.Retry
+	}
+	l.step(ev)
+}
+
+// port keeps what the status shows of the port, and says aloud what only a
+// person can mend.
+func (l *loop) port(e core.PortState) {
+	u := &l.uplink
+	if e.State == "ok" {
+		if e.Reopened {
+			u.reopens++
+		}
+		u.modemPort = e.Detail
+	}
+	u.portState, u.portDetail = e.State, e.Detail
+	at := l.hw.Now()
+	switch e.State {
+	case "ok", "lost", "silent":
+		delete(l.troubles, "modem")
+	case "held":
+		l.troubles.set("modem", "port_held", at, u.modemPort, e.Detail)
+	case "garbage":
+		l.troubles.set("modem", "not_a_modem", at, e.Detail)
+	case "absent":
+		l.troubles.set("modem", "port_absent", at, e.Detail)
+	}
+	if e.State == "ok" {
+		l.log.Info("modem port", "state", e.State, "port", e.Detail)
+	} else {
+		l.log.Warn("modem port", "state", e.State, "detail", e.Detail)
+	}
+}
+
+// step gives the core one event and carries out what it wants.
+func (l *loop) step(ev core.Event) {
+	for _, e := range l.core.Step(ev) {
+		switch e := e.(type) {
+		case core.Ask:
+			select {
+			case l.line.asks <- e.Queries:
+			default: // cannot be: the core asks one round at a time
+				l.log.Error("a round was asked while one runs")
+			}
+		case core.RunProbe:
+			l.prober.specs <- e.Spec
+		case core.LookAtLinks:
+			l.look()
+		case core.Store:
+			l.store(e)
+		case core.Persist:
+			l.persist(e)
+		case core.Answer:
+			l.answer(e)
+		case core.CycleRadio:
+			select {
+			case l.line.cycles <- struct{}{}:
+			default:
+			}
+		case core.Log:
+			l.log.Log(context.Background(), slog.Level(e.Level), e.Msg, e.Attrs...)
+		}
+	}
+	l.follow()
+}
+
+func (l *loop) look() {
+	readings, data, err := l.hw.Links()
+	l.troubles.file("links", err, l.hw.Now())
+	if err != nil {
+		return // the counters keep; the next look has them
+	}
+	l.step(core.Links{At: l.at(), Readings: readings, Data: data})
+}
+
+// store puts a message into the outbox. A message that cannot even be staged is
+// a trouble that the status shows; the machine's own software is told.
+func (l *loop) store(s core.Store) {
+	seq, err := l.queue.put(s)
+	if err != nil {
+		l.troubles.file("store", err, l.hw.Now())
+		l.log.Error("message not kept", "type", string(s.Type), "error", err)
+	}
+	if s.Token != "" {
+		ch := l.tokens[s.Token]
+		delete(l.tokens, s.Token)
+		switch {
+		case ch == nil:
+		case err != nil:
+			ch <- accepted{err: err}
+		case s.Now:
+			wait := make(chan error, 1)
+			l.waiting[seq] = wait
+			go func() { ch <- accepted{seq, <-wait} }()
+		default:
+			ch <- accepted{seq: seq}
+		}
+	}
+	if err != nil {
+		return
+	}
+	if s.Now {
+		l.commit()
+	} else if l.commitAt == 0 {
+		l.commitAt = l.hw.Now().Mono + l.commitEvery
+	}
+}
+
+// flush commits what is due.
+func (l *loop) flush() {
+	now := l.hw.Now().Mono
+	if l.commitAt > 0 && now >= l.commitAt || !l.commitBad && l.queue.due(now.Milliseconds()) {
+		l.commit()
+	}
+}
+
+// commit makes the staged records durable and tells those who wait. After a
+// failure they are told that it is not durable; the record stays staged and the
+// next commit tries again, so that a repeat by the machine may double it and
+// nothing is lost.
+func (l *loop) commit() {
+	err := l.queue.commit()
+	l.troubles.file("store", err, l.hw.Now())
+	if err != nil && !l.commitBad {
+		l.log.Error("messages are not durable", "error", err)
+	}
+	if err == nil && l.commitBad {
+		l.log.Info("messages are durable again")
+	}
+	l.commitBad = err != nil
+	for seq, ch := range l.waiting {
+		switch {
+		case !l.queue.staged(seq):
+			ch <- nil
+		case err != nil:
+			ch <- err
+		default:
+			continue
+		}
+		delete(l.waiting, seq)
+	}
+	l.commitAt = 0
+	if l.queue.hasStaged() {
+		wait := l.commitEvery
+		if err != nil {
+			wait = commitRetry
+		}
+		l.commitAt = l.hw.Now().Mono + wait
+	}
+	if err == nil {
+		l.reportGaps()
+	}
+}
+
+// reportGaps tells the backend what was dropped.
+func (l *loop) reportGaps() {
+	l.queue.gaps(func(g outbox.Gap) error {
+		body, err := json.Marshal(protocol.Gap{Priority: g.Priority.String(), Count: g.Count, FirstSeq: g.FirstSeq, LastSeq: g.LastSeq,
+			From: wireStamp(g.From, false), To: wireStamp(g.To, false), Reason: string(g.Reason)})
+		if err != nil {
+			return err
+		}
+		_, err = l.queue.put(core.Store{Type: protocol.TypeGap, Priority: core.EventPriority, Body: body, At: l.at().Instant})
+		if err != nil {
+			return err
+		}
+		return l.queue.commit()
+	})
+}
+
+func wireStamp(s outbox.Stamp, fixed bool) protocol.Time {
+	return protocol.Time{Wall: time.UnixMilli(s.WallMS).UTC().Format("2006-01-02T15:04:05.000Z07:00"), Trusted: s.Trusted, Boot: s.Boot, MonoMS: s.MonoMS, Corrected: fixed}
+}
+
+func (l *loop) persist(p core.Persist) {
+	err := l.saver.Save(p.Name, p.Data)
+	l.troubles.file("save", err, l.hw.Now())
+	if err != nil && l.saved[p.Name] == nil {
+		l.log.Error("state not kept", "name", p.Name, "error", err)
+	}
+	l.saved[p.Name] = err
+}
+
+func (l *loop) answer(a core.Answer) {
+	if w := l.watchers[a.Token]; w != nil {
+		delete(l.watchers, a.Token)
+		w.done <- a.Diagnosis
+		close(w.progress)
+	}
+}
+
+// follow tells the watchers how the layers stand now.
+func (l *loop) follow() {
+	if len(l.watchers) == 0 {
+		return
+	}
+	for _, g := range l.core.View().Diagnosis.Gates {
+		for _, w := range l.watchers {
+			if w.last[g.Layer] == g.State {
+				continue
+			}
+			w.last[g.Layer] = g.State
+			select {
+			case w.progress <- localapi.Progress{Layer: g.Layer, State: g.State, Fact: g.Fact}:
+			default: // a slow reader misses a step, not the verdict
+			}
+		}
+	}
+}
+
+// do runs f in the loop and waits for it.
+func (l *loop) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case l.calls <- func() { f(); close(done) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// errStopping is what a request gets while the agent stops.
+var errStopping = errors.New("the agent is stopping")
+
+// finish works off what waits, within a bound, and keeps everything. A power
+// cut is the usual end of a vending machine: nothing depends on this.
+func (l *loop) finish() {
+	deadline := time.NewTimer(drainAtEnd)
+	defer deadline.Stop()
+	for more := true; more; {
+		select {
+		case ev := <-l.events:
+			l.take(ev)
+		case f := <-l.calls:
+			f()
+		case <-deadline.C:
+			more = false
+		default:
+			more = false
+		}
+	}
+	l.step(core.Stopping{At: l.at()})
+	l.commit()
+	for seq, ch := range l.waiting {
+		ch <- errStopping
+		delete(l.waiting, seq)
+	}
+	for token, w := range l.watchers {
+		delete(l.watchers, token)
+		close(w.progress)
+	}
+	if err := l.queue.close(); err != nil {
+		l.log.Error("outbox not closed", "error", err)
+	}
+}
+
+// troubles are the agent's own: what is wrong with it and since when, by the
+// part that it concerns.
+type troubles map[string]localapi.Trouble
+
+func (t troubles) set(part, key string, at instant.Instant, args ...string) {
+	if old, ok := t[part]; ok && old.Key == key && slices.Equal(old.Args, args) {
+		return
+	}
+	t[part] = localapi.Trouble{Key: key, Args: args, Since: core.WireTime(at)}
+}
+
+// file names what a file system error means; nil ends the trouble.
+func (t troubles) file(part string, err error, at instant.Instant) {
+	switch {
+	case err == nil:
+		delete(t, part)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		t.set(part, "disk_full", at, err.Error())
+	case errors.Is(err, syscall.EROFS):
+		t.set(part, "disk_readonly", at, err.Error())
+	default:
+		t.set(part, "unknown", at, err.Error())
+	}
+}
+
+func (t troubles) list() []localapi.Trouble {
+	out := []localapi.Trouble{}
+	for _, part := range slices.Sorted(maps.Keys(t)) {
+		out = append(out, t[part])
+	}
+	return out
+}

@@ -1,0 +1,347 @@
+package agent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"cellwarden/agent/board"
+	"cellwarden/agent/config"
+	"cellwarden/agent/core"
+	"cellwarden/agent/diag"
+	"cellwarden/agent/localapi"
+	"cellwarden/agent/meter"
+	"cellwarden/agent/outbox"
+	"cellwarden/agent/probe"
+	"cellwarden/agent/uplink"
+	"cellwarden/agent/web"
+	"cellwarden/protocol"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Options are what Run needs beside the config.
+type Options struct {
+	Config   config.Config
+	Version  string
+	Hardware Hardware
+	Log      *slog.Logger
+	// Record writes the flight recorder's export; nil: there is none.
+	Record func(io.Writer) error
+	// Ready is called when the agent works: the socket listens, the loop runs.
+	Ready func()
+	// Timing changes the uplink's pace; the zero value is its default.
+	Timing uplink.Timing
+}
+
+// slowPoll is how often the rest is asked: what changes rarely and what costs
+// the module a file read on the card.
+const slowPoll = 10 * time.Minute
+
+// Run runs the agent until ctx ends, and returns when every goroutine has. It
+// fails only where it cannot work at all: no state directory, no socket.
+func Run(ctx context.Context, o Options) error {
+	id, _, err := config.DeviceID(os.DirFS("/"), o.Config.Device.ID)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Config.Store.Dir, 0o700); err != nil {
+		return fmt.Errorf("state directory: %w; create it and give it to the user that the agent runs as, or set store.dir", err)
+	}
+	box, found, err := outbox.Open(filepath.Join(o.Config.Store.Dir, "outbox"), outbox.Options{CapBytes: o.Config.Store.OutboxBytes})
+	if err != nil {
+		return err
+	}
+	o.Log.Info("outbox", "found", found.String())
+	l, err := newLoop(o, id, newQueue(id, box))
+	if err != nil {
+		_ = box.Close()
+		return err
+	}
+	return l.serve(ctx, o, id)
+}
+
+// newLoop builds the loop with its core from what was kept.
+func newLoop(o Options, id string, q *queue) (*loop, error) {
+	cfg := o.Config
+	files := stateDir{cfg.Store.Dir, o.Log}
+	salt, err := files.salt()
+	if err != nil {
+		return nil, err
+	}
+	weights, err := loadWeights(cfg.Diag.WeightsFile)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := commandKeys(cfg.Uplink.CommandKeys)
+	if err != nil {
+		return nil, err
+	}
+	specs, err := probeSpecs(cfg)
+	if err != nil {
+		return nil, err
+	}
+	holds := map[diag.Code]time.Duration{}
+	for class, d := range cfg.Diag.Hold {
+		holds[diag.Code(class)] = d.Std()
+	}
+	copt := core.Options{
+		Device: id, Version: o.Version, Salt: salt,
+		Poll: cfg.Modem.Poll.Std(), SlowPoll: slowPoll, LinkPoll: cfg.Data.Poll.Std(), ReportEvery: cfg.Uplink.ReportEvery.Std(),
+		Probes: specs, ProbeEvery: cfg.Probes.Interval.Std(), ProbeBudget: int(cfg.Probes.DailyBudgetBytes),
+		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
+		UplinkIsData: cfg.Uplink.Interface != "any" && len(cfg.Uplink.Brokers) > 0, RadioCycle: o.Hardware.OpenModem != nil,
+		HasModem: o.Hardware.OpenModem != nil, Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
+	}
+	events := make(chan core.Event, eventQueue)
+	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, events: events, calls: make(chan func()), queue: q,
+		line: newLine(o.Hardware, events), prober: newProber(o.Hardware, events), saver: files, commitEvery: cfg.Store.CommitEvery.Std(),
+		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
+		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
+	if l.core, err = startCore(copt, o, files); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// startCore restores core and meter. A kept state that cannot be read is set
+// aside and the agent starts anew: it must measure, whatever a power cut did.
+func startCore(copt core.Options, o Options, files stateDir) (*core.Core, error) {
+	var m *meter.Meter
+	if data := files.load("meter"); data != nil {
+		var err error
+		if m, err = meter.Restore(data, copt.Meter); err != nil {
+			files.setAside("meter", err)
+			m = nil
+		}
+	}
+	now := o.Hardware.Now()
+	kept := files.load("core")
+	c, err := core.New(copt, now, kept, m)
+	if err != nil && kept != nil {
+		files.setAside("core", err)
+		c, err = core.New(copt, now, nil, m)
+	}
+	return c, err
+}
+
+// serve runs everything and joins it.
+func (l *loop) serve(ctx context.Context, o Options, id string) error {
+	b := &backend{loop: l, record: o.Record}
+	listeners, err := o.listen(b)
+	if err != nil {
+		_ = l.queue.close()
+		return err
+	}
+	// The loop outlives its helpers, so that their last words are heard.
+	loopCtx, stopLoop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoop()
+	loopDone := make(chan error, 1)
+	go func() { loopDone <- l.run(loopCtx) }()
+
+	g, ctx := errgroup.WithContext(ctx)
+	for _, s := range listeners {
+		g.Go(func() error { return s(ctx) })
+	}
+	if l.hw.OpenModem != nil {
+		g.Go(func() error { return l.line.run(ctx) })
+	}
+	g.Go(func() error { return l.prober.run(ctx) })
+	if l.uplink.on {
+		up, err := l.newUplink(o, id)
+		if err != nil {
+			stopLoop()
+			<-loopDone
+			return err
+		}
+		g.Go(func() error { return up.Run(ctx) })
+	}
+	if o.Ready != nil {
+		o.Ready()
+	}
+	err = g.Wait()
+	stopLoop()
+	if e := <-loopDone; err == nil {
+		err = e
+	}
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return err
+}
+
+// listen opens the local socket and the page.
+func (o Options) listen(b *backend) ([]func(context.Context) error, error) {
+	var out []func(context.Context) error
+	api := o.Config.API
+	if api.Socket != "" {
+		s, err := localapi.Listen(api.Socket, -1)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, func(ctx context.Context) error { return localapi.Serve(ctx, s, localapi.Handler(b)) })
+	}
+	if api.HTTP != "" {
+		t, err := net.Listen("tcp", api.HTTP)
+		if err != nil {
+			// The page is a convenience: without it the agent still works.
+			o.Log.Error("the page is off", "address", api.HTTP, "error", err)
+		} else {
+			out = append(out, func(ctx context.Context) error { return localapi.Serve(ctx, t, web.Handler(b)) })
+		}
+	}
+	return out, nil
+}
+
+// stateDir keeps the snapshots.
+type stateDir struct {
+	dir string
+	log *slog.Logger
+}
+
+func (d stateDir) path(name string) string { return filepath.Join(d.dir, name+".state") }
+
+// Save implements saver.
+func (d stateDir) Save(name string, data []byte) error {
+	return board.WriteFileAtomic(d.path(name), data)
+}
+
+func (d stateDir) load(name string) []byte {
+	data, err := board.ReadState(d.path(name))
+	if err != nil {
+		d.setAside(name, err)
+		return nil
+	}
+	return data
+}
+
+func (d stateDir) setAside(name string, why error) {
+	d.log.Warn("kept state cannot be read and is set aside", "name", name, "error", why)
+	if err := board.SetAside(d.path(name)); err != nil {
+		d.log.Error("kept state cannot be set aside", "name", name, "error", err)
+	}
+}
+
+// salt is drawn once; identities are hashed with it, so that a copied state
+// file tells nobody a card's number.
+func (d stateDir) salt() (string, error) {
+	if data := d.load("salt"); len(data) >= 16 {
+		return string(data), nil
+	}
+	var raw [16]byte
+	if _, err := rand.Read(raw[:]); err != nil {
+		return "", err
+	}
+	s := hex.EncodeToString(raw[:])
+	if err := d.Save("salt", []byte(s)); err != nil {
+		d.log.Error("salt not kept; a swapped card will look new after the next start", "error", err)
+	}
+	return s, nil
+}
+
+func loadWeights(file string) (*diag.Weights, error) {
+	if file == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("diag.weights_file: %w", err)
+	}
+	w, err := diag.ParseWeights(file, string(data), diag.DefaultWeights)
+	if err != nil {
+		return nil, fmt.Errorf("diag.weights_file: %w", err)
+	}
+	return w, nil
+}
+
+func commandKeys(list []string) ([]ed25519.PublicKey, error) {
+	var out []ed25519.PublicKey
+	for _, s := range list {
+		k, err := protocol.ParsePublicKey(s)
+		if err != nil {
+			return nil, fmt.Errorf("uplink.command_keys: %w", err)
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+// dnsName is what the carrier's resolver is asked for: a name that every
+// resolver knows.
+const dnsName = "www.baidu.com"
+
+func targets(cfg config.Config) probe.Targets {
+	t := probe.Targets{Name: dnsName, ThirdParty: cfg.Probes.ThirdParty, HTTPURL: cfg.Probes.HTTPURL, Own: cfg.Probes.Own,
+		NTP: nil, WhitelistOnly: cfg.Plan.WhitelistOnly}
+	if len(t.Own) == 0 {
+		t.Brokers = cfg.Uplink.Brokers
+	}
+	return t
+}
+
+func probeSpecs(cfg config.Config) ([]core.ProbeSpec, error) {
+	var out []core.ProbeSpec
+	for _, s := range probe.Round(targets(cfg)) {
+		out = append(out, core.ProbeSpec{Probe: s.Probe, Target: s.Target, Host: s.Host, Cost: probe.Cost(s)})
+	}
+	return out, nil
+}
+
+// newUplink builds the MQTT session.
+func (l *loop) newUplink(o Options, id string) (*uplink.Uplink, error) {
+	u := o.Config.Uplink
+	password, err := u.BrokerPassword()
+	if err != nil {
+		return nil, err
+	}
+	files := stateDir{o.Config.Store.Dir, o.Log}
+	var state uplink.State
+	if data := files.load("uplink"); data != nil {
+		if err := json.Unmarshal(data, &state); err != nil {
+			files.setAside("uplink", err)
+		}
+	}
+	timing := o.Timing
+	if timing.KeepAlive == 0 {
+		timing.KeepAlive = u.KeepAlive.Std()
+	}
+	opt := uplink.Options{Device: id, Prefix: u.TopicPrefix, Brokers: u.Brokers, Source: l.queue, Now: o.Hardware.Now,
+		OnEvent: func(e uplink.Event) { l.fromUplink(e, files) }, ClientID: u.ClientID, User: u.Username, Password: password.Reveal(),
+		TLS: uplink.TLS{CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, ServerName: u.ServerName, Pins: u.PinSHA256,
+			SessionFile: filepath.Join(o.Config.Store.Dir, "tls.sessions")},
+		State: state, Timing: timing}
+	if len(o.Config.Data.Interfaces) > 0 {
+		opt.Interface = bindTo(u.Interface, o.Config.Data.Interfaces)
+	}
+	if servers := o.Config.Probes.DNSServers(); len(servers) > 0 {
+		r := &probe.Resolver{Servers: func() []netip.AddrPort { return servers }}
+		opt.Resolve = r.Resolve
+	}
+	return uplink.New(opt), nil
+}
+
+// bindTo is the interface that the uplink is bound to: "" for any.
+func bindTo(want string, data []string) string {
+	switch want {
+	case "any":
+		return ""
+	case "data":
+		if !strings.ContainsAny(data[0], "*?[") {
+			return data[0]
+		}
+		return ""
+	}
+	return want
+}

@@ -1,0 +1,111 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"cellwarden/agent/core"
+	"cellwarden/agent/uplink"
+)
+
+// fromUplink turns the uplink's events into the core's. It is called from the
+// uplink's goroutine.
+func (l *loop) fromUplink(e uplink.Event, files stateDir) {
+	at := l.at()
+	tell := func(link core.Link) { l.events <- core.LinkChanged{At: at, Link: link} }
+	trouble := func(part, key string, args ...string) {
+		l.post(func() { l.troubles.set(part, key, l.hw.Now(), args...) })
+	}
+	switch e := e.(type) {
+	case uplink.Connecting:
+		tell(core.Link{State: "connecting", Broker: e.Broker})
+	case uplink.Connected:
+		tell(core.Link{State: "connected", Broker: e.Broker})
+		l.post(func() { delete(l.troubles, "uplink") })
+	case uplink.Disconnected:
+		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)})
+	case uplink.Unreachable:
+		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)})
+	case uplink.Refused:
+		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)})
+		trouble("uplink", "uplink_refused", e.Hint)
+		l.log.Error("the broker refuses this device", "broker", e.Broker, "why", string(e.Why), "hint", e.Hint)
+	case uplink.Delivered:
+		l.events <- core.Delivered{At: at, Count: len(e.Seqs), Bytes: uint64(e.Bytes)}
+		l.post(func() {
+			l.today()
+			l.uplink.sent += uint64(len(e.Seqs))
+		})
+	case uplink.Commanded:
+		l.events <- core.Received{At: core.At{Instant: e.At}, Raw: e.Raw}
+	case uplink.Traffic:
+		l.events <- core.Spent{At: at, Bytes: e.WireBytes}
+		l.post(func() {
+			l.today()
+			l.uplink.bytes += e.WireBytes
+		})
+	case uplink.StateChanged:
+		data, err := json.Marshal(e.State)
+		if err == nil {
+			err = files.Save("uplink", data)
+		}
+		if err != nil {
+			l.log.Warn("uplink state not kept", "error", err)
+		}
+	case uplink.CertExpiring:
+		trouble("cert", "cert_expiring", fmt.Sprint(e.DaysLeft))
+	case uplink.Unsendable:
+		l.log.Error("message cannot be sent and was given up", "seq", e.Seq, "error", e.Err)
+	case uplink.CommandDropped:
+		l.log.Warn("commands thrown away", "count", e.Count)
+	case uplink.Unsubscribed:
+		l.log.Warn("the broker refuses the command topic: no command will come", "topic", e.Topic)
+	}
+}
+
+// post runs f in the loop soon. The uplink never waits for the loop's answer.
+func (l *loop) post(f func()) {
+	l.events <- posted{l.at(), f}
+}
+
+// posted is a call that takes its turn among the events.
+type posted struct {
+	core.At
+	f func()
+}
+
+// today starts the day's counters anew.
+func (l *loop) today() {
+	if day := l.hw.Now().Wall.UTC().Format(time.DateOnly); day != l.uplink.day {
+		l.uplink.day, l.uplink.sent, l.uplink.bytes = day, 0, 0
+	}
+}
+
+func words(why uplink.Why, err error) string {
+	if err == nil {
+		return string(why)
+	}
+	return err.Error()
+}
+
+// result words a lost or failed connection as a probe of the own service would.
+// A link that we closed ourselves, or that ended after it had worked, is no
+// result: the next attempt will tell.
+func result(why uplink.Why) string {
+	switch why {
+	case uplink.WhyDNS:
+		return "nxdomain"
+	case uplink.WhyTimeout, uplink.WhyAckTimeout, uplink.WhyPing:
+		return "timeout"
+	case uplink.WhyConnect:
+		return "refused"
+	case uplink.WhyCertNotYetValid:
+		return "cert_not_yet_valid"
+	case uplink.WhyBadCert, uplink.WhyCertExpired:
+		return "bad_cert"
+	case uplink.WhyUnavailable, uplink.WhyProtocol, uplink.WhyClientID, uplink.WhyCredentials, uplink.WhyNotAuthorised, uplink.WhyNotTLS, uplink.WhyTLS, uplink.WhyOwnCert:
+		return "refused"
+	}
+	return ""
+}
