@@ -180,8 +180,8 @@ func parseDSFLOW(l line) []Fact {
 	if len(l.args) >= 6 {
 		i = 4
 	}
-	tx, ok := hexNum(l.str(i))
-	rx, ok2 := hexNum(l.str(i + 1))
+	tx, ok := l.counter(i, 16)
+	rx, ok2 := l.counter(i+1, 16)
 	if !ok || !ok2 {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package threegpp
 
 import (
+	"math"
 	"strconv"
 	"strings"
 )
@@ -94,6 +95,17 @@ func (l line) numOr(i, def int) int {
 	return def
 }
 
+// maxCounter bounds byte counters: no module moves eight terabytes in its life,
+// a larger number is something else.
+const maxCounter = 1 << 43
+
+// counter is argument i as a byte counter in base 10 or 16. Module counters pass
+// 2 GB, which an int of a small board does not hold.
+func (l line) counter(i, base int) (uint64, bool) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(l.str(i), "0x"), base, 64)
+	return n, err == nil && n < maxCounter
+}
+
 // real is argument i as a measurement, nil when it is absent or no number.
 func (l line) real(i int) *float64 {
 	f, err := strconv.ParseFloat(l.str(i), 64)
@@ -127,7 +139,11 @@ func hexNum(s string) (uint64, bool) {
 	return n, err == nil
 }
 
-func value(f float64) *float64 { return &f }
+// value keeps two decimals: more is noise of the arithmetic, no reading has it.
+func value(f float64) *float64 {
+	f = math.Round(f*100) / 100
+	return &f
+}
 
 // within is p when it lies in [lo, hi], else nil: outside it is a placeholder
 // or another scale.

@@ -60,6 +60,7 @@ func TestContextReplies(t *testing.T) {
 		{"SIM7600 network not opened", "AT+NETOPEN", []string{"OK", "+NETOPEN: 4"}, []Fact{ContextState{CID: 1}, Done{"+NETOPEN"}}},
 		{"SIM7000", "AT+CIPSTATUS", []string{"OK", "STATE: PDP DEACT"}, []Fact{ContextEvent{Event: "PDN DEACT", CID: -1, Text: "STATE: PDP DEACT"}, Done{"+CIPSTATUS"}}},
 		{"EM12", "AT+QGDCNT?", []string{"+QGDCNT: 15298,59586", "OK"}, []Fact{ByteCounters{15298, 59586}, Done{"+QGDCNT?"}}},
+		{"EC25 beyond 2 GB", "AT+QGDCNT?", []string{"+QGDCNT: 2159586000,5159586000"}, []Fact{ByteCounters{2159586000, 5159586000}}},
 		{"E3372 in hex", "AT^DSFLOWQRY", []string{"^DSFLOWQRY:00000010,00000100,00000200,00000020,0000000000001000,0000000000002000", "OK"}, []Fact{ByteCounters{0x1000, 0x2000}, Done{"^DSFLOWQRY"}}},
 	})
 }

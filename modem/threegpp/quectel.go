@@ -379,12 +379,12 @@ func parseQMTCONN(l line) []Fact {
 // parseQGDCNT reads +QGDCNT: <tx>,<rx>. The order was measured (EM12, and a TLS
 // transfer); several public tools have it the other way round.
 func parseQGDCNT(l line) []Fact {
-	tx, ok := l.num(0)
-	rx, ok2 := l.num(1)
-	if !ok || !ok2 || tx < 0 || rx < 0 {
+	tx, ok := l.counter(0, 10)
+	rx, ok2 := l.counter(1, 10)
+	if !ok || !ok2 {
 		return nil
 	}
-	return one(ByteCounters{TxBytes: uint64(tx), RxBytes: uint64(rx)})
+	return one(ByteCounters{TxBytes: tx, RxBytes: rx})
 }
 
 // parseQSIMSTAT reads +QSIMSTAT: <reporting>,<inserted>; 2 is unknown. With

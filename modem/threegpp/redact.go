@@ -119,9 +119,6 @@ func maskArgs(name, rest string, at int) string {
 			quoted = !quoted
 		}
 		bare := strings.Trim(strings.TrimSpace(part), `"`)
-		if i < at && !quoted && opens == 0 {
-			continue
-		}
 		secret := inside || len(bare) > keepShort || pin && digitsOnly(bare) || name == "+CPWD"
 		if i >= at && secret && bare != "" {
 			parts[i] = strings.Replace(part, bare, maskSecret(name, bare), 1)

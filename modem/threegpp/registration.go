@@ -194,7 +194,7 @@ func parseCOPS(l line) []Fact {
 		if detail == "" {
 			detail = o.Name
 		}
-		facts = append(facts, RadioLock{Lock: "plmn", Locked: mode == 1, Detail: words("COPS mode "+l.str(0), detail)})
+		facts = append(facts, RadioLock{Lock: "plmn", Locked: mode == 1, Detail: joined("COPS mode "+l.str(0), detail)})
 	}
 	return facts
 }

@@ -108,7 +108,7 @@ func setCOPS(c *subcommand) []Fact {
 	case "0":
 		return one(RadioLock{Lock: "plmn", Detail: "COPS mode 0", Set: true})
 	case "1", "4":
-		return one(RadioLock{Lock: "plmn", Locked: c.str(0) == "1", Detail: words("COPS mode "+c.str(0), c.str(2)), Set: true})
+		return one(RadioLock{Lock: "plmn", Locked: c.str(0) == "1", Detail: joined("COPS mode "+c.str(0), c.str(2)), Set: true})
 	case "2":
 		return one(Operator{Mode: 2, AcT: -1})
 	}

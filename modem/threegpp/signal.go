@@ -1,7 +1,5 @@
 package threegpp
 
-import "math"
-
 // Ranges outside which a reading is a placeholder or another scale.
 const (
 	lowestDBm, highestDBm = -160.0, -20.0 // RSSI, RSRP, RSCP
@@ -45,7 +43,7 @@ func index(n int, ok bool, lo, hi int, offset, step float64) *float64 {
 	if !ok || n < lo || n > hi {
 		return nil
 	}
-	return value(math.Round((offset+step*float64(n))*100) / 100)
+	return value(offset + step*float64(n))
 }
 
 // rsrpIndex is the reported RSRP of TS 36.133 §9.1.4. NB-IoT modems go below

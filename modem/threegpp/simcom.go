@@ -118,7 +118,7 @@ func parseCNMP(l line) []Fact {
 
 func cnmpLock(n int, set bool) RadioLock {
 	name := map[int]string{2: "automatic", 13: "GSM only", 14: "WCDMA only", 38: "LTE only", 48: "not LTE", 51: "GSM and LTE", 54: "WCDMA and LTE", 71: "NR only", 109: "LTE and NR"}[n]
-	return RadioLock{Lock: "rat", Locked: n != 2, Detail: words("CNMP", numText(n), name), Set: set}
+	return RadioLock{Lock: "rat", Locked: n != 2, Detail: joined("CNMP", numText(n), name), Set: set}
 }
 
 // parseCMNB reads +CMNB: 1 LTE-M, 2 NB-IoT, 3 both.
@@ -132,7 +132,7 @@ func parseCMNB(l line) []Fact {
 
 func cmnbLock(n int, set bool) RadioLock {
 	name := map[int]string{1: "LTE-M only", 2: "NB-IoT only", 3: "LTE-M and NB-IoT"}[n]
-	return RadioLock{Lock: "rat", Locked: n != 3, Detail: words("CMNB", numText(n), name), Set: set}
+	return RadioLock{Lock: "rat", Locked: n != 3, Detail: joined("CMNB", numText(n), name), Set: set}
 }
 
 // parseCBANDCFG reads +CBANDCFG: "NB-IOT",8,20,... A short list is a lock, a

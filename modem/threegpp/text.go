@@ -2,6 +2,7 @@ package threegpp
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -60,8 +61,12 @@ func (s RegStat) String() string {
 	return "stat " + strconv.Itoa(int(s))
 }
 
-// words joins the parts that are not empty.
-func words(parts ...string) string {
+// words joins the parts that are not empty, and masks what could be an identity
+// in any of them: modems put theirs into the strangest fields.
+func words(parts ...string) string { return maskRuns(joined(parts...)) }
+
+// joined is words for the parts of facts themselves, which keep what was said.
+func joined(parts ...string) string {
 	var b strings.Builder
 	for _, p := range parts {
 		if p == "" {
@@ -87,14 +92,14 @@ func known(label string, n int) string {
 	if n < 0 {
 		return ""
 	}
-	return words(label, strconv.Itoa(n))
+	return joined(label, strconv.Itoa(n))
 }
 
 func measured(label string, f *float64) string {
 	if f == nil {
 		return ""
 	}
-	return label + " " + strconv.FormatFloat(*f, 'f', -1, 64)
+	return label + " " + strconv.FormatFloat(math.Round(*f*100)/100, 'f', -1, 64)
 }
 
 func (r Registration) String() string {
@@ -185,7 +190,7 @@ func (s Scan) String() string {
 	for _, n := range s.Networks {
 		fmt.Fprintf(&b, " %s(%d)", n.PLMN, n.Stat)
 	}
-	return b.String()
+	return maskRuns(b.String())
 }
 
 func (f Functionality) String() string { return words(setWord(f.Set), "CFUN", strconv.Itoa(f.Level)) }
@@ -230,15 +235,15 @@ func (r Reject) String() string {
 	return words(r.Cause.String(), r.Procedure, labelled("by", r.PLMN), labelled("from", r.Source))
 }
 
-func (e ExtendedError) String() string { return "extended error: " + maskRuns(e.Text) }
+func (e ExtendedError) String() string { return words("extended error:", e.Text) }
 
 func (r Refusal) String() string {
-	return words(r.Command, "refused:", r.Final, known("", r.Code), maskRuns(r.Text))
+	return words(r.Command, "refused:", r.Final, known("", r.Code), r.Text)
 }
 
-func (s Silence) String() string   { return s.Command + " not answered" }
-func (d Done) String() string      { return d.Command + " done" }
-func (r Restarted) String() string { return "modem started: " + r.Text }
+func (s Silence) String() string   { return words(s.Command, "not answered") }
+func (d Done) String() string      { return words(d.Command, "done") }
+func (r Restarted) String() string { return words("modem started:", r.Text) }
 
 func (s SMS) String() string {
 	return words("SMS from", mask(s.From), "of", strconv.Itoa(len([]rune(s.Text))), "characters")
@@ -280,7 +285,7 @@ func (t NetworkTime) String() string {
 
 func (c ByteCounters) String() string { return fmt.Sprintf("tx %d rx %d bytes", c.TxBytes, c.RxBytes) }
 
-func (p ModemProbe) String() string { return words(p.Probe, Redact(p.Target), p.Result, p.Detail) }
+func (p ModemProbe) String() string { return words(p.Probe, p.Target, p.Result, p.Detail) }
 
 func (b Backoff) String() string { return words("back-off", strconv.Itoa(b.Seconds), "s", b.Source) }
 

@@ -14,7 +14,7 @@ func parseURAT(l line) []Fact {
 		return nil
 	}
 	mode, single := uratModes[l.str(0)]
-	return one(RadioLock{Lock: "rat", Locked: single && len(l.args) == 1, Detail: words("URAT", strings.Join(l.args, ","), mode)})
+	return one(RadioLock{Lock: "rat", Locked: single && len(l.args) == 1, Detail: joined("URAT", strings.Join(l.args, ","), mode)})
 }
 
 // parseUSORF reads +USORF: <socket>,<bytes> or <socket>,"addr",<port>,<bytes>,...
