@@ -15,9 +15,10 @@ import (
 // Limits of the line. Each has its reason.
 const (
 	// ResyncBound is how long a Command may spend, after a fault, on proving
-	// that the line is in step, before the line is given up as lost: a modem
-	// that boots needs about 10 s before it answers.
-	ResyncBound = 15 * time.Second
+	// that the line is in step, before the line is given up as lost. It leaves
+	// room for one timed-out command and one re-open within the 30 s in which
+	// a mute modem must be named; a modem that boots for longer is re-opened.
+	ResyncBound = 10 * time.Second
 	// proveTimeout is the wait for one AT or marker while proving step: these
 	// are answered from the modem's own memory, in milliseconds.
 	proveTimeout = 2 * time.Second
@@ -71,10 +72,12 @@ type Line struct {
 	Text string
 }
 
-// Directions of a traced line.
+// Kinds of a traced line.
 const (
-	Sent     byte = '>'
-	Received byte = '<'
+	Sent     byte = '>' // a command
+	Received byte = '<' // a line of its answer
+	Unasked  byte = '!' // an unsolicited line
+	Dropped  byte = '~' // an echo, or a line of an answer that came too late
 )
 
 // Options tell a Dialogue what it does not know of itself. The zero value works.
@@ -92,9 +95,9 @@ type Options struct {
 	// Answers lists, for a command's name, foreign names that its answer also
 	// uses: {"+UCGED": {"+RSRP", "+RSRQ"}}.
 	Answers map[string][]string
-	// Trace, when set, is called for each command sent and each line received,
-	// in order for each direction. It must be quick and must redact.
-	Trace func(dir byte, at time.Time, line string)
+	// Trace, when set, is called in order for each command sent and each line
+	// received. It must be quick, and must redact what it keeps.
+	Trace func(kind byte, at time.Time, line string)
 	// Bound replaces ResyncBound; 0 keeps it. A search among several ports
 	// uses a short one.
 	Bound time.Duration
@@ -558,7 +561,6 @@ func (d *Dialogue) take(p []byte, at time.Time) {
 
 // line decides whose a line is. Caller holds mu.
 func (d *Dialogue) line(line string, at time.Time) {
-	d.opt.Trace(Received, at, line)
 	x := d.now
 	d.marks = d.marks || isMarkerName(linePrefix(line))
 	if d.tail != nil {
@@ -576,6 +578,7 @@ func (d *Dialogue) line(line string, at time.Time) {
 	}
 	switch {
 	case line == ">" || d.isEcho(line):
+		d.opt.Trace(Dropped, at, line)
 		return
 	case d.isBanner(line):
 		d.count.Reboots++
@@ -588,7 +591,7 @@ func (d *Dialogue) line(line string, at time.Time) {
 		return
 	}
 	if success, final := d.final(line, x); final {
-		d.result(line, success)
+		d.result(line, success, at)
 		return
 	}
 	if isCallResult(line) {
@@ -596,6 +599,7 @@ func (d *Dialogue) line(line string, at time.Time) {
 		return
 	}
 	if x != nil && d.answers(line, x) {
+		d.opt.Trace(Received, at, line)
 		if x.size += len(line); x.size > replyMax {
 			d.count.NoiseBytes += len(line)
 			return
@@ -606,6 +610,7 @@ func (d *Dialogue) line(line string, at time.Time) {
 		return
 	}
 	if d.doubt && d.isLate(line) {
+		d.opt.Trace(Dropped, at, line)
 		d.count.Late++
 		return
 	}
@@ -683,15 +688,17 @@ func (d *Dialogue) final(line string, x *exchange) (success, final bool) {
 }
 
 // result takes a final result. Caller holds mu.
-func (d *Dialogue) result(line string, success bool) {
+func (d *Dialogue) result(line string, success bool, at time.Time) {
 	x := d.now
 	if x == nil {
 		// A result that nobody waits for: late, or one more than was asked.
 		// Either way the count is off until step is proved.
+		d.opt.Trace(Dropped, at, line)
 		d.count.Late++
 		d.mistrust()
 		return
 	}
+	d.opt.Trace(Received, at, line)
 	x.lines = append(x.lines, line)
 	if success && !x.kin && len(x.names) == 1 && oneLineReads[strings.ToUpper(body(x.cmd))] {
 		d.count.OutOfStep++
@@ -711,6 +718,7 @@ func (d *Dialogue) result(line string, success bool) {
 
 // publish queues an unsolicited line; the oldest gives way. Caller holds mu.
 func (d *Dialogue) publish(l Line) {
+	d.opt.Trace(Unasked, l.At, l.Text)
 	d.count.URCs++
 	select {
 	case d.urcs <- l:

@@ -404,11 +404,11 @@ func TestLinesAreStampedOnArrival(t *testing.T) {
 func TestTraceIsInOrder(t *testing.T) {
 	var got []string
 	opt := Options{Trace: func(dir byte, _ time.Time, line string) { got = append(got, string(dir)+line) }}
-	line(t, opt, func(string) string { return "AT+CSQ\r+CSQ: 20,99\r\nOK\r\n" }, func(t *testing.T, d *Dialogue, p *memPort) {
+	line(t, opt, func(string) string { return "AT+CSQ\r+CGEV: NW DETACH\r\n+CSQ: 20,99\r\nOK\r\n" }, func(t *testing.T, d *Dialogue, p *memPort) {
 		if _, err := d.Command(t.Context(), "AT+CSQ", second); err != nil {
 			t.Fatal(err)
 		}
-		want := []string{">AT+CSQ", "<AT+CSQ", "<+CSQ: 20,99", "<OK"}
+		want := []string{">AT+CSQ", "~AT+CSQ", "!+CGEV: NW DETACH", "<+CSQ: 20,99", "<OK"}
 		if len(got) < len(want) || !slices.Equal(got[len(got)-len(want):], want) {
 			t.Errorf("trace %q", got)
 		}
