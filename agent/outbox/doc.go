@@ -25,7 +25,10 @@
 //     are delivered again, with the same number. Acks are never forgotten in a way
 //     that loses a record.
 //   - Damage (flipped bits, truncation, unreadable sectors) costs the records it
-//     touches, no later ones, and is reported as a Gap. It never fails Open.
+//     touches, no later ones, and is reported as a Gap. It never fails Open. Only
+//     the very last record of a priority, if it is wiped out with its header, looks
+//     like one that was never written. Where the number of a damaged record cannot
+//     be read, the next number is 4096 further.
 //
 // # Space
 //
@@ -74,7 +77,7 @@
 //	48     8      last sequence number
 //	56     24     stamp of the last record
 //	80     8    largest sequence number that a record on the flash had then
-//	88     4    CRC of bytes 0..87
+//	88     4    CRC of bytes 0..87; a later version keeps magic, version and this
 //
 // A record starts at a multiple of 8. The old use of a recycled segment is told
 // apart by the generation.

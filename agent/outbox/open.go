@@ -253,7 +253,7 @@ func (o *Outbox) inspect(id int) (candidate, verdict, error) {
 		s.gen, s.prio, s.base = h.gen, h.prio, h.base
 		c.header, c.intact = h, true
 		return c, live, nil
-	case string(head[:4]) == segMagic && le.Uint16(head[4:]) > segVersion:
+	case isLater(head):
 		return c, hopeless, nil
 	case isZero(head):
 		return c, raw, nil
@@ -331,14 +331,14 @@ func (o *Outbox) link(found []candidate, rep *Report) {
 		// they are if their sector is lost too.
 		l.sealed = !c.intact || c.seg.size != o.segSize
 	}
+	var tails []tail
 	for _, l := range o.lanes {
 		if s := l.active(); s != nil {
-			o.scan(l, s, true, rep)
-		}
-		if len(l.segs) > 0 {
+			tails = append(tails, o.scan(l, s, true, rep))
 			l.cur = startOf(l.segs[0])
 		}
 	}
+	o.reportTails(tails, rep)
 }
 
 // know fills in a segment that has a successor.
@@ -348,20 +348,18 @@ func (o *Outbox) know(l *lane, s *segment, next *candidate, rep *Report) {
 		o.scan(l, s, false, rep)
 		return
 	}
-	s.written, s.lost = p.written, p.lost
+	s.written = p.written
+	s.lost = min(max(p.lost, o.st.lanes[l.prio].lossOf(s.gen)), s.written)
 	s.end = min(p.end, max(s.size, sectorSize))
 	s.first, s.last, s.lastAt = p.first, p.last, p.lastAt
 	o.st.lastSeq = max(o.st.lastSeq, s.last)
 }
 
 // scan reads a whole segment to learn what it holds and where it ends. What is
-// missing in the last commit of the newest segment was perhaps never accepted.
-func (o *Outbox) scan(l *lane, s *segment, newest bool, rep *Report) {
-	for _, x := range o.st.lanes[l.prio].losses {
-		if x.gen == s.gen {
-			s.lost = int(min(x.count, maxIndex))
-		}
-	}
+// missing in the last commit of the newest segment was perhaps never accepted: that
+// is left to reportTails.
+func (o *Outbox) scan(l *lane, s *segment, newest bool, rep *Report) tail {
+	s.lost = o.st.lanes[l.prio].lossOf(s.gen)
 	known := s.lost
 	o.rd.salvage, o.rd.bad = true, false
 	w := startOf(s)
@@ -390,20 +388,24 @@ func (o *Outbox) scan(l *lane, s *segment, newest bool, rep *Report) {
 			holes = append(holes, hole{1, gap{first: h.seq, last: h.seq, from: h.at, to: h.at}})
 		}
 	}
-	if newest {
-		o.scanTail(s, &w, &holes)
+	t := tail{l: l, s: s, holes: holes, known: known}
+	if newest && o.cutTail(s, &w) {
+		t.cut = true
+		t.holes = append(t.holes, hole{1, gap{first: w.last + 1, from: w.at, to: w.at}})
+		s.end = w.off
+		if s.first == 0 {
+			s.first = w.last + 1
+		}
 	}
 	s.written = w.index
-	why := reasonDamaged
-	if newest {
-		why = reasonCut
+	if !newest {
+		o.settleHoles(l, s, t.holes, &t.known, reasonDamaged, rep)
 	}
-	o.settleHoles(l, s, holes, &known, why, rep)
-	s.lost = min(s.lost, s.written)
 	o.st.lastSeq = max(o.st.lastSeq, s.last, w.last)
 	l.sealed = l.sealed || newest && o.rd.bad
 	o.rd.salvage = false
 	o.rd.forget()
+	return t
 }
 
 // hole is records missing at one place.
@@ -433,27 +435,57 @@ func (o *Outbox) settleHoles(l *lane, s *segment, holes []hole, known *int, reas
 	}
 }
 
-// scanTail looks behind the last record for one whose header is not intact, in the
-// places where a record could begin. Its number must not be drawn again.
-func (o *Outbox) scanTail(s *segment, w *walk, holes *[]hole) {
+// cutTail looks behind the last record for one whose header is not intact, in the
+// places where a record could begin, and steps over it.
+func (o *Outbox) cutTail(s *segment, w *walk) bool {
 	limit := max(s.size, sectorSize)
 	for _, at := range [...]int{w.off, alignUp(w.off, sectorSize), alignUp(w.off, pageSize)} {
 		if at+recordHead > limit {
 			continue
 		}
 		b, err := o.fetch(s, at, recordHead, limit)
-		if err != nil || !s.looksCut(b, w) {
-			continue
+		if err == nil && s.looksCut(b, w) {
+			w.index++
+			w.off = at + recordHead
+			return true
 		}
-		*holes = append(*holes, hole{1, gap{first: w.last + 1, last: w.last + 1, from: w.at, to: w.at}})
-		w.index++
-		w.last++
-		s.last = w.last
-		s.end = at + recordHead
-		if s.first == 0 {
-			s.first = w.last
+	}
+	return false
+}
+
+// tail is what link found missing at the end of a chain. It is judged when the
+// largest number in the store is known.
+type tail struct {
+	l     *lane
+	s     *segment
+	holes []hole
+	known int  // of them were reported before
+	cut   bool // the last hole is a record without an intact header
+}
+
+// numberJump is more numbers than can be staged at once: so far may the number of a
+// record that cannot be read be ahead of all that can.
+const numberJump = 1 << 12
+
+// reportTails reports the losses at the ends of the chains. Where a number is not
+// known, the next ones are drawn well behind it.
+func (o *Outbox) reportTails(tails []tail, rep *Report) {
+	top := o.st.lastSeq
+	if rep.StateLost {
+		top += numberJump
+	}
+	for _, t := range tails {
+		if t.cut && len(t.holes) > t.known {
+			top = o.st.lastSeq + numberJump
 		}
-		return
+	}
+	o.st.lastSeq = top
+	for _, t := range tails {
+		if t.cut {
+			t.s.last = top
+			t.holes[len(t.holes)-1].last = top
+		}
+		o.settleHoles(t.l, t.s, t.holes, &t.known, reasonCut, rep)
 	}
 }
 

@@ -15,8 +15,9 @@ const (
 	DefaultSegmentBytes = 256 << 10 // few files, and little lost at once when the oldest goes
 	DefaultMaxStaged    = 256       // eight commits that fail
 
-	minSegment  = pageSize
-	minSegments = 8 // reserves, and something to share
+	minSegment   = pageSize
+	minSegments  = 8    // reserves, and something to share
+	maxMaxStaged = 4000 // with alertSpare less than numberJump
 	// alertSpare is what may be staged on top by alerts alone.
 	alertSpare = 32
 	// maxStagedBytes bounds the memory of what is staged; alerts may go 1/8 over.
@@ -55,7 +56,7 @@ type Options struct {
 	FS           FS        // nil: the operating system's
 	CapBytes     int64     // all that the directory may hold
 	SegmentBytes int       // a multiple of 4096; made smaller where fewer than 8 would fit
-	MaxStaged    int       // records; alerts may go 32 over
+	MaxStaged    int       // records, at most 4000; alerts may go 32 over
 	Rand         io.Reader // the epoch is drawn from it; nil: crypto/rand
 }
 
@@ -401,6 +402,7 @@ func (opt Options) withDefaults() Options {
 	if opt.MaxStaged == 0 {
 		opt.MaxStaged = DefaultMaxStaged
 	}
+	opt.MaxStaged = min(opt.MaxStaged, maxMaxStaged)
 	opt.SegmentBytes = min(max(opt.SegmentBytes/pageSize*pageSize, minSegment), maxSegment)
 	for opt.SegmentBytes > minSegment && opt.segments() < minSegments {
 		opt.SegmentBytes = max(opt.SegmentBytes/2/pageSize*pageSize, minSegment)

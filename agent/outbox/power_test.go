@@ -276,7 +276,7 @@ func long(n int) int {
 func TestPowerCutAtEveryWrite(t *testing.T) {
 	const steps = 200
 	cuts, evicted := 0, uint64(0)
-	for seed := range uint64(long(16)) {
+	for seed := range uint64(long(8)) {
 		whole := newWorld(t, "no cut", newCrashFS(seed), seed)
 		whole.open()
 		whole.history(steps)

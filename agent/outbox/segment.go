@@ -93,6 +93,12 @@ func decodeSegHeader(b []byte) (segHeader, bool) {
 	return h, h.gen != 0
 }
 
+// isLater tells whether an intact header is of a later version, which keeps magic,
+// version and CRC where they are.
+func isLater(b []byte) bool {
+	return string(b[:4]) == segMagic && le.Uint16(b[4:]) > segVersion && le.Uint32(b[88:]) == crc(b[:88])
+}
+
 // walk is a place in a segment, between two records.
 type walk struct {
 	off   int

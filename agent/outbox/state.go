@@ -90,6 +90,16 @@ type laneState struct {
 // loss is how many records of a segment, by its generation, are reported as lost.
 type loss struct{ gen, count uint32 }
 
+// lossOf is how many records of a segment are reported as lost.
+func (l *laneState) lossOf(gen uint32) int {
+	for _, x := range l.losses {
+		if x.gen == gen {
+			return int(min(x.count, maxIndex))
+		}
+	}
+	return 0
+}
+
 // state is the content of one slot.
 type state struct {
 	write   uint64
