@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -51,7 +52,9 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 		d.Timeout = share
 		conn, dialErr := d.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), b.port))
 		if dialErr == nil {
-			return newCounted(conn), nil
+			c := newCounted(conn)
+			u.dialled(c)
+			return c, nil
 		}
 		err = dialErr
 	}
@@ -148,7 +151,7 @@ func (u *Uplink) open(ctx context.Context, b broker) (net.Conn, *counted, *tls.C
 	if !b.tls {
 		return tcp, tcp, nil, nil
 	}
-	conn := tls.Client(tcp, cfg)
+	conn := tls.Client(&cork{counted: tcp}, cfg)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		u.emit(tcp.since())
 		tcp.abort()
@@ -157,6 +160,37 @@ func (u *Uplink) open(ctx context.Context, b broker) (net.Conn, *counted, *tls.C
 	cs := conn.ConnectionState()
 	return conn, tcp, &cs, nil
 }
+
+// cork holds back what is written until something is read: the last words of a
+// TLS handshake and the CONNECT make one segment instead of two, with one
+// acknowledgement. From pull on it does nothing; before that one goroutine at a
+// time may use it.
+type cork struct {
+	*counted
+	held   []byte
+	pulled atomic.Bool
+}
+
+func (c *cork) Read(p []byte) (int, error) {
+	if !c.pulled.Load() && len(c.held) > 0 {
+		held := c.held
+		c.held = nil
+		if _, err := c.counted.Write(held); err != nil {
+			return 0, err
+		}
+	}
+	return c.counted.Read(p)
+}
+
+func (c *cork) Write(p []byte) (int, error) {
+	if c.pulled.Load() {
+		return c.counted.Write(p)
+	}
+	c.held = append(c.held, p...)
+	return len(p), nil
+}
+
+func (c *cork) pull() { c.pulled.Store(true) }
 
 func isTimeout(err error) bool {
 	var ne net.Error

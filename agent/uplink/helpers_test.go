@@ -16,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	mrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -190,10 +191,13 @@ type running struct {
 	up     *Uplink
 	cancel context.CancelFunc
 	done   chan error
+	conn   atomic.Pointer[counted] // the newest
 
 	mu     sync.Mutex
 	events []Event
 	news   chan struct{} // closed and renewed at each event
+
+	atConnack uint64 // what the newest connection had cost at its CONNACK
 }
 
 func now() instant.Instant {
@@ -209,6 +213,7 @@ func start(t testing.TB, s *store, change func(*Options)) *running {
 	opt := Options{Device: device, Source: s, Now: now, OnEvent: r.on, Timing: quick}
 	change(&opt)
 	r.up = New(opt)
+	r.up.dialled = func(c *counted) { r.conn.Store(c) }
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() { r.done <- r.up.Run(ctx) }()
@@ -219,6 +224,11 @@ func start(t testing.TB, s *store, change func(*Options)) *running {
 func (r *running) on(e Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, ok := e.(Connected); ok {
+		c := r.conn.Load()
+		c.ask()
+		r.atConnack = c.wire()
+	}
 	r.events = append(r.events, e)
 	close(r.news)
 	r.news = make(chan struct{})
@@ -437,12 +447,7 @@ func newMosquitto(t testing.TB, extra string) *mosquitto {
 	if _, err := mosquittoPath(); err != nil {
 		t.Skip("SKIP: mosquitto not installed: apt-get install mosquitto")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mosquitto{t: t, dir: t.TempDir(), addr: l.Addr().String()}
-	l.Close()
+	m := &mosquitto{t: t, dir: t.TempDir(), addr: freeAddr(t)}
 	_, port, _ := net.SplitHostPort(m.addr)
 	conf := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nuser root\n%s\n", port, m.dir, extra)
 	if err := os.WriteFile(filepath.Join(m.dir, "m.conf"), []byte(conf), 0o600); err != nil {
@@ -451,6 +456,20 @@ func newMosquitto(t testing.TB, extra string) *mosquitto {
 	m.start()
 	t.Cleanup(m.kill)
 	return m
+}
+
+// freeAddr finds a port below the range from which the kernel gives ports to
+// others, so that it is still free when the broker takes it, also again.
+func freeAddr(t testing.TB) string {
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+mrand.IntN(12_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port from 20000 to 32000")
+	return ""
 }
 
 func mosquittoPath() (string, error) {

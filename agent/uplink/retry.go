@@ -31,7 +31,7 @@ func (s *State) take(now instant.Instant, t Timing) time.Duration {
 	s.Spent = max(0, s.Spent-float64(elapsed(s.At, now))/float64(t.Attempt))
 	s.At = now
 	if over := s.Spent + 1 - float64(t.Attempts); over > 0 {
-		return time.Duration(over * float64(t.Attempt))
+		return max(time.Millisecond, time.Duration(over*float64(t.Attempt))) // a rest below 1 ns is no permission
 	}
 	s.Spent++
 	return 0

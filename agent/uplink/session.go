@@ -106,6 +106,9 @@ func (u *Uplink) connect(ctx context.Context, b broker) (*link, error) {
 	token := l.client.Connect()
 	done := token.WaitTimeout(u.t.Connect + joinGrace)
 	if done && token.Error() == nil && l.guard.connack.Load() == packets.Accepted {
+		if t, ok := conn.(*tls.Conn); ok {
+			t.NetConn().(*cork).pull()
+		}
 		return l, nil
 	}
 	err = token.Error()

@@ -159,6 +159,7 @@ type Uplink struct {
 	nudge   chan struct{}
 	warned  time.Time // when the expiry of our own certificate was last reported
 	draw    func() float64
+	dialled func(*counted) // tests weigh the connection with it
 }
 
 // New prepares an Uplink; Run says whether the options are good.
@@ -176,6 +177,8 @@ func New(opt Options) *Uplink {
 		dns:   map[string]cached{},
 		nudge: make(chan struct{}, 1),
 		draw:  rand.Float64,
+
+		dialled: func(*counted) {},
 	}
 }
 
