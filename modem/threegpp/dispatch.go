@@ -105,6 +105,9 @@ func (r *reply) take(text string) {
 		r.seen = make(map[string]int, 4)
 	}
 	if isURC(l, r.subs, n) {
+		if l.name == "" {
+			l.cmd = owner(r.subs, "", 0) // "CONNECT OK" has its target in the command
+		}
 		r.facts = append(r.facts, parseURC(l)...)
 		return
 	}

@@ -86,11 +86,15 @@ func TestModemProbes(t *testing.T) {
 		{"R410M nothing pending", "AT+USORF=0,0", []string{"+USORF: 0,0", "OK"}, []Fact{ModemProbe{Probe: "udp", Result: "timeout", Detail: "0 bytes pending"}, Done{"+USORF=0,0"}}},
 		{"R410M sent", `AT+USOST=0,"203.0.113.7",5684,58`, []string{"@", "+USOST: 0,58", "OK"}, []Fact{Done{`+USOST=0,"203.0.113.7",5684,58`}}},
 		{"Air780EP", `AT+MIPSTART="lbsmqtt.airm2m.com","1884"`, []string{"OK", "CONNECT OK"}, []Fact{
-			ModemProbe{Probe: "tcp", OK: true, Result: "ok", Detail: "CONNECT OK"}, Done{`+MIPSTART="lbsmqtt.airm2m.com","1884"`}}},
+			ModemProbe{Probe: "tcp", Target: "lbsmqtt.airm2m.com", OK: true, Result: "ok", Detail: "CONNECT OK"}, Done{`+MIPSTART="lbsmqtt.airm2m.com","1884"`}}},
 		{"A7670 TLS", "AT+HTTPACTION=0", []string{"OK", "+HTTPACTION: 0,715,0"}, []Fact{ModemProbe{Probe: "tls", Result: "tls_error", Detail: "status 715"}, Done{"+HTTPACTION=0"}}},
 		{"A7670 server answers 404", "AT+HTTPACTION=0", []string{"OK", "+HTTPACTION: 0,404,12"}, []Fact{ModemProbe{Probe: "http", OK: true, Result: "ok", Detail: "status 404"}, Done{"+HTTPACTION=0"}}},
 		{"A7670 MQTT certificate", `AT+CMQTTCONNECT=0,"tcp://b:8883",60,1`, []string{"OK", "+CMQTTCONNECT: 0,34"}, []Fact{
 			ModemProbe{Probe: "mqtt", Target: "tcp://b:8883", Result: "tls_error", Detail: "0,34"}, Done{`+CMQTTCONNECT=0,"tcp://b:8883",60,1`}}},
+		{"SIM800 socket", `AT+CIPSTART="TCP","203.0.113.7",80`, []string{"OK", "CONNECT FAIL"}, []Fact{
+			ModemProbe{Probe: "tcp", Target: "203.0.113.7", Result: "error", Detail: "CONNECT FAIL"}, Done{`+CIPSTART="TCP","203.0.113.7",80`}}},
+		{"A7670 broker's name", `AT+CMQTTCONNECT=0,"tcp://b:1883",60,1`, []string{"OK", "+CMQTTCONNECT: 0,25"}, []Fact{
+			ModemProbe{Probe: "mqtt", Target: "tcp://b:1883", Result: "dns_error", Detail: "0,25"}, Done{`+CMQTTCONNECT=0,"tcp://b:1883",60,1`}}},
 		{"BG96 broker refuses", `AT+QMTCONN=0,"me"`, []string{"OK", "+QMTCONN: 0,0,5"}, []Fact{ModemProbe{Probe: "mqtt", Result: "refused", Detail: "0,0,5"}, Done{`+QMTCONN=0,"…(2)"`}}},
 		{"BG96 name of broker", `AT+QMTOPEN=0,"b.example.com",1883`, []string{"OK", "+QMTOPEN: 0,4"}, []Fact{
 			ModemProbe{Probe: "tcp", Target: "b.example.com", Result: "dns_error", Detail: "0,4"}, Done{`+QMTOPEN=0,"b.example.com",1883`}}},

@@ -264,6 +264,8 @@ func TestRefusalsCarryTheirCauseOnlyWhereItBelongs(t *testing.T) {
 			Refusal{Command: "+CGATT=1", Final: "CME", Code: 132, Text: "service option not supported"}, reject(MM, 32, "attach", "")}},
 		{"A7672S on Jio", `AT+COPS=1,2,"405861",7`, []string{"+CME ERROR: PLMN not allowed (#11)"}, []Fact{
 			Refusal{Command: `+COPS=1,2,"405861",7`, Final: "CME", Code: 111, Text: "PLMN not allowed (#11)"}, reject(EMM, 11, "attach", "PLMN not allowed (#11)")}},
+		{"automatic selection", "AT+COPS=0", []string{"+CME ERROR: 115"}, []Fact{
+			Refusal{Command: "+COPS=0", Final: "CME", Code: 115, Text: "no suitable cells in location/tracking area"}, reject(EMM, 15, "attach", "")}},
 		{"dial", "ATD*99***1#", []string{"+CME ERROR: 177"}, []Fact{
 			Refusal{Command: "D*99***1#", Final: "CME", Code: 177, Text: "operator determined barring"}, reject(ESM, 8, "session", "")}},
 		{"Air724 vendor number", "AT+CIICR", []string{"+PDP: DEACT", "+CME ERROR: 65535"}, []Fact{

@@ -230,8 +230,8 @@ func parseCPING(l line) []Fact {
 	return one(p)
 }
 
-// parseCDNSGIP reads +CDNSGIP: 1,"name","addr" or 0,<error>. On SIMCom stacks 8
-// is a host that does not exist and 3 a timeout; others only say that it failed.
+// parseCDNSGIP reads +CDNSGIP: 1,"name","addr" or 0,<error>. The error numbers
+// differ between the stacks and only say that it failed.
 func parseCDNSGIP(l line) []Fact {
 	n, ok := l.num(0)
 	if !ok {
@@ -243,9 +243,6 @@ func parseCDNSGIP(l line) []Fact {
 	}
 	if n != 1 {
 		p.Result = "dns_error"
-		if l.str(1) == "3" {
-			p.Result = "timeout"
-		}
 	}
 	return one(p)
 }
@@ -277,9 +274,13 @@ func parseHTTPACTION(l line) []Fact {
 	return one(p)
 }
 
-// mqttErrors are results of +CMQTTCONNECT (A76xx MQTT(S) manual): 3 the socket
-// did not connect, 5 it was closed, 26 and 27 the broker refused, 32 to 34 TLS.
-var mqttErrors = map[int]string{3: "refused", 5: "refused", 26: "refused", 27: "refused", 32: "tls_error", 33: "tls_error", 34: "tls_error"}
+// mqttErrors are results of +CMQTTCONNECT (SIM7600 and A76xx MQTT(S)
+// application notes): 3 the socket did not connect, 17 timeout, 25 DNS, 26 closed
+// by the server, 27 to 31 refused by the broker, 32 to 34 TLS and its session.
+var mqttErrors = map[int]string{
+	3: "error", 17: "timeout", 25: "dns_error", 26: "refused", 27: "refused", 28: "refused", 29: "refused",
+	30: "refused", 31: "refused", 32: "tls_error", 33: "tls_error", 34: "tls_error",
+}
 
 // parseCMQTTCONNECT reads +CMQTTCONNECT: <client>,<result>.
 func parseCMQTTCONNECT(l line) []Fact {
@@ -318,7 +319,7 @@ func parseCIPOPEN(l line) []Fact {
 // socketBanner is the outcome of +CIPSTART, +MIPSTART and +MCONNECT, a line by
 // itself after the OK.
 func socketBanner(l line) []Fact {
-	p := ModemProbe{Probe: "tcp", Result: "ok", OK: true, Detail: l.text}
+	p := ModemProbe{Probe: "tcp", Target: connectTarget(l.cmd), Result: "ok", OK: true, Detail: l.text}
 	switch l.text {
 	case "CONNECT FAIL":
 		p.OK, p.Result = false, "error"
@@ -328,6 +329,22 @@ func socketBanner(l line) []Fact {
 		p.Probe = "mqtt"
 	}
 	return one(p)
+}
+
+// connectTarget is the host that a socket command names: +CIPSTART has a link
+// number in front when several are open, +MIPSTART has the host first.
+func connectTarget(c *subcommand) string {
+	switch {
+	case c == nil:
+		return ""
+	case c.name == "+MIPSTART":
+		return c.str(0)
+	case c.name == "+CIPSTART" && digitsOnly(c.str(0)):
+		return c.str(2)
+	case c.name == "+CIPSTART":
+		return c.str(1)
+	}
+	return ""
 }
 
 // addressBlock reads +CIFSR, which answers with the address alone.
