@@ -336,10 +336,10 @@ func (m *Meter) Look(at instant.Instant, seen []Reading) []protocol.Warning {
 }
 
 // Final takes in the last counters of one interface that was just deleted (the
-// kernel sends them with the deletion). What the others moved is counted by the
-// next Look.
+// kernel sends them with the deletion). One that was counted before is known by
+// its index, whatever Skip says. What the others moved is counted by the next Look.
 func (m *Meter) Final(at instant.Instant, r Reading) {
-	if m.ord == 0 || m.boot != at.Boot || m.lastMono < 0 || r.Index <= 0 || r.Skip {
+	if m.ord == 0 || m.boot != at.Boot || m.lastMono < 0 || r.Index <= 0 || r.Skip && m.line(r.Index) == nil {
 		return // before the first look of this boot nothing says what is new
 	}
 	m.see(at)
@@ -347,7 +347,21 @@ func (m *Meter) Final(at instant.Instant, r Reading) {
 	if r.Index > high {
 		m.highIndex = r.Index
 	}
+	before := m.line(r.Index)
+	if before == nil {
+		m.count(at, r, false, high)
+		return
+	}
+	// A driver may take part of its counters down first (veth forgets its peer).
+	// That is no reset, and the line must not fall: moved to another namespace,
+	// the interface can come back with its counters and its index.
+	old, resets := *before, m.resets
 	m.count(at, r, false, high)
+	if m.resets != resets {
+		m.resets = resets
+		l := m.line(r.Index)
+		l.rx, l.tx = max(l.rx, old.rx), max(l.tx, old.tx)
+	}
 }
 
 func repeated(seen []Reading, index int) bool {
@@ -377,9 +391,8 @@ func (m *Meter) count(at instant.Instant, r Reading, first bool, high int) {
 	rx, tx, ok := m.deltas(*l, r, at.Mono)
 	if !ok {
 		m.resets++
-	} else {
-		m.book(at, l.mono, satAdd(rx, tx))
 	}
+	m.book(at, l.mono, satAdd(rx, tx))
 	l.rx, l.tx, l.mono, l.name = r.RxBytes, r.TxBytes, at.Mono, clip(r.Interface, maxName)
 }
 
@@ -406,35 +419,36 @@ func (m *Meter) addLine(r Reading, mono time.Duration) *line {
 	return &m.lines[len(m.lines)-1]
 }
 
-// deltas is what both counters of one interface grew by. ok is false when they
-// were reset in place: what they show then is unknown ground, because not every
-// driver restarts at zero, and is not counted.
+// deltas is what both counters of one interface grew by. ok is false when one
+// fell without having turned: it was reset in place, and what it shows now is not
+// counted, because not every driver restarts at zero. A counter that was reset
+// and has grown past its last reading gives the difference, which did move.
 func (m *Meter) deltas(l line, r Reading, now time.Duration) (rx, tx uint64, ok bool) {
-	if r.RxBytes >= l.rx && r.TxBytes >= l.tx {
-		return r.RxBytes - l.rx, r.TxBytes - l.tx, true
+	var limit uint64 // of a 32-bit turn, 0 for counters that do not turn
+	if r.Bits == 32 && max(l.rx, l.tx, r.RxBytes, r.TxBytes) <= math.MaxUint32 {
+		limit = maxWrap
+		if r.RxBytes < l.rx && r.TxBytes < l.tx {
+			limit = maxTwinWrap
+		}
+		// One second of grace: the looks are not stamped at the very read.
+		if s := uint64((now-l.mono)/time.Second) + 1; s < limit/m.opt.MaxRate {
+			limit = s * m.opt.MaxRate
+		}
 	}
-	if r.Bits != 32 || l.rx > math.MaxUint32 || l.tx > math.MaxUint32 || r.RxBytes > math.MaxUint32 || r.TxBytes > math.MaxUint32 {
-		return 0, 0, false
-	}
-	limit := uint64(maxWrap)
-	if r.RxBytes < l.rx && r.TxBytes < l.tx {
-		limit = maxTwinWrap
-	}
-	// One second of grace: the looks are not stamped at the very read.
-	if s := uint64((now-l.mono)/time.Second) + 1; s < limit/m.opt.MaxRate {
-		limit = s * m.opt.MaxRate
-	}
-	rx, rxOK := wrapped(l.rx, r.RxBytes, limit)
-	tx, txOK := wrapped(l.tx, r.TxBytes, limit)
+	rx, rxOK := grown(l.rx, r.RxBytes, limit)
+	tx, txOK := grown(l.tx, r.TxBytes, limit)
 	return rx, tx, rxOK && txOK
 }
 
-func wrapped(last, now, limit uint64) (uint64, bool) {
+// grown is how far one counter went, over at most one turn of at most limit.
+func grown(last, now, limit uint64) (uint64, bool) {
 	if now >= last {
 		return now - last, true
 	}
-	d := now + (1 << 32) - last
-	return d, d <= limit
+	if d := now + (1 << 32) - last; limit > 0 && d <= limit {
+		return d, true
+	}
+	return 0, false
 }
 
 // book puts n bytes that moved between from and at into the book of the SIM now

@@ -10,14 +10,12 @@ import (
 	"cellwarden/protocol"
 )
 
-// month gives the rig some days of an even habit before the story begins.
+// days gives the rig some days of a habit before the story begins.
 func (r *rig) days(n int, perDay func(time.Time) uint64) {
 	for range n * 24 {
 		r.move(perDay(r.at.Wall)/24, time.Hour)
 	}
 }
-
-func even(n uint64) func(time.Time) uint64 { return func(time.Time) uint64 { return n } }
 
 func TestThresholdsOnceEachAndRestored(t *testing.T) {
 	r := newRig(t, time.Date(2026, 5, 1, 0, 0, 0, 0, beijing))
