@@ -151,3 +151,21 @@ func FuzzFromCase(f *testing.F) {
 		}
 	})
 }
+
+func TestCaseURCKeepsItsPlaceAmongRepeatedCommands(t *testing.T) {
+	sc, err := FromCase([]byte(`{"id":"x","exchange":[{"cmd":"AT+CREG?","resp":["+CREG: 2,1"]},{"cmd":"AT+CREG?","resp":["+CREG: 2,1"]},{"urc":["+CREG: 0"]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPlayer(sc, 1)
+	if got := ask(p, 0, "AT+CREG?"); got != "+CREG: 2,1 | OK" {
+		t.Errorf("a quoted line without its OK: %s", got)
+	}
+	if got := p.Unsolicited(0); len(got) > 0 {
+		t.Errorf("after the first asking already: %q", got)
+	}
+	ask(p, 0, "AT+CREG?")
+	if got := p.Unsolicited(0); !slices.Equal(got, []string{"+CREG: 0"}) {
+		t.Errorf("after the second asking: %q", got)
+	}
+}

@@ -469,3 +469,40 @@ func TestPINIsAskedAndBlockedAfterThreeTries(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Captures show it so: the answer to the host first, then the news.
+func TestUnsolicitedLinesFollowTheAnswerThatCausedThem(t *testing.T) {
+	p := NewPlayer(scenario(t, "-- modem --\necho off\n"), 1)
+	p.Write(0, []byte("AT+CEREG=1\rAT+CFUN=4\r"))
+	if got, want := text(p.Advance(0)), "\r\nOK\r\n\r\nOK\r\n\r\n+CEREG: 0\r\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAnswerLostInAHangNeverComes(t *testing.T) {
+	p := NewPlayer(scenario(t, "-- modem --\necho off\n+COPS? [after 10s] -> +COPS: 0 | OK\n-- script --\n5s mute\n6s unmute\n"), 1)
+	p.Write(0, []byte("AT+COPS?\r"))
+	if got := text(p.Advance(time.Minute)); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestReplyGivenAgainBeginsWithItsFirstAnswer(t *testing.T) {
+	p := NewPlayer(scenario(t, "-- script --\n1m every 1m +CSQ -> +CSQ: 1,99 | OK\nthen -> +CSQ: 2,99 | OK\n"), 1)
+	for _, tt := range []struct {
+		at   time.Duration
+		want string
+	}{{61 * time.Second, "+CSQ: 1,99 | OK"}, {62 * time.Second, "+CSQ: 2,99 | OK"}, {121 * time.Second, "+CSQ: 1,99 | OK"}} {
+		if got := ask(p, tt.at, "+CSQ"); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.at, got, tt.want)
+		}
+	}
+}
+
+func TestNoiseAlwaysHoldsANUL(t *testing.T) {
+	for seed := range uint64(20) {
+		if got := NewPlayer(scenario(t, "-- script --\n1s garbage 1\n"), seed).Advance(time.Second); string(got[0].Data) != "\x00" {
+			t.Errorf("seed %d: %q", seed, got[0].Data)
+		}
+	}
+}

@@ -157,6 +157,25 @@ func TestPTYIsRawBeforeAnybodyOpensIt(t *testing.T) {
 	}
 }
 
+// A claimed port whose holder was killed can be opened again on real hardware.
+func TestPTYClaimOfAHostDoesNotOutliveIt(t *testing.T) {
+	modem, h := startPTY(t, "-- modem --\necho off\n")
+	f, err := os.OpenFile(modem.Path(), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.IoctlSetInt(int(f.Fd()), unix.TIOCEXCL, 0); err != nil {
+		t.Fatal(err)
+	}
+	h.say(t, "AT\r")
+	h.until(t, "OK\r\n", patience)
+	claimed, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGEXCL)
+	if err != nil || claimed != 0 {
+		t.Errorf("still claimed after a command: %d, %v", claimed, err)
+	}
+}
+
 func TestPTYLinkNeverReplacesAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "precious")
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {

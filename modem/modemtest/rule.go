@@ -11,7 +11,6 @@ import (
 type rule struct {
 	key     string // normalised, without a trailing *
 	tail    bool   // the pattern ended in *
-	prompt  bool
 	answers []answer
 }
 

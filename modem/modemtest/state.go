@@ -102,16 +102,15 @@ type model struct {
 	maxN                         [domains]int
 
 	// What the host set; a restart forgets it.
-	echo      bool
-	cmee      int
-	n         [domains]int
-	cgerep    int
-	copsForm  int
-	simstat   bool // Quectel: report +QSIMSTAT
-	textMode  bool
-	charset   string
-	cnmiMT    int
-	apnByHost bool
+	echo     bool
+	cmee     int
+	n        [domains]int
+	cgerep   int
+	copsForm int
+	simstat  bool // Quectel: report +QSIMSTAT
+	textMode bool
+	charset  string
+	cnmiMT   int
 
 	// What is so.
 	cfun         int
