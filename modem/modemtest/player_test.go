@@ -324,8 +324,12 @@ func TestUnsolicitedLineNeverCutsASplitLine(t *testing.T) {
 	if err := p.DoAt(splitGap, "urc RING"); err != nil {
 		t.Fatal(err)
 	}
-	if got := text(p.Advance(time.Second)); !strings.HasSuffix(got, "\r\nOK\r\n\r\nRING\r\n") {
+	outputs := p.Advance(time.Second)
+	if got := text(outputs); !strings.HasSuffix(got, "\r\nOK\r\n\r\nRING\r\n") {
 		t.Errorf("got %q", got)
+	}
+	if !slices.IsSortedFunc(outputs, func(a, b Output) int { return int(a.At - b.At) }) {
+		t.Errorf("the line left before the pieces did: %+v", outputs)
 	}
 }
 
