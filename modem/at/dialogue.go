@@ -98,9 +98,9 @@ type Options struct {
 	// Trace, when set, is called in order for each command sent and each line
 	// received. It must be quick, and must redact what it keeps.
 	Trace func(kind byte, at time.Time, line string)
-	// Bound replaces ResyncBound; 0 keeps it. A search among several ports
-	// uses a short one.
-	Bound time.Duration
+	// OpenBound replaces ResyncBound for the first proof of a new line; 0
+	// keeps it. A search among several ports uses a short one.
+	OpenBound time.Duration
 }
 
 // DefaultBanners are the restart lines that are told apart from any answer.
@@ -137,16 +137,17 @@ type Dialogue struct {
 	mu        sync.Mutex
 	fill      *sync.Cond // toEngine or lost changed
 	toEngine  []byte
-	next      *exchange // prepared, its command not yet written
-	now       *exchange // in flight
-	doubt     bool      // step must be proved before the next command
-	fresh     bool      // doubt is that of a new line, not of a fault
-	late      *exchange // whose answer may still come while in doubt
-	inSMS     bool      // the modem may be waiting for a message text
-	digits    bool      // the modem answers with digits (ATV0)
-	knowsURCs bool      // Options.IsURC was given
-	marks     bool      // the modem has answered a marker
-	tail      *Line     // a URC whose second line has not come yet
+	next      *exchange     // prepared, its command not yet written
+	now       *exchange     // in flight
+	doubt     bool          // step must be proved before the next command
+	fresh     bool          // doubt is that of a new line, not of a fault
+	late      *exchange     // whose answer may still come while in doubt
+	inSMS     bool          // the modem may be waiting for a message text
+	digits    bool          // the modem answers with digits (ATV0)
+	knowsURCs bool          // Options.IsURC was given
+	bound     time.Duration // of the next proof
+	marks     bool          // the modem has answered a marker
+	tail      *Line         // a URC whose second line has not come yet
 	lastByte  time.Time
 	lost      error
 	closeErr  error
@@ -186,11 +187,11 @@ func New(port io.ReadWriteCloser, opt Options) *Dialogue {
 	if opt.Trace == nil {
 		opt.Trace = func(byte, time.Time, string) {}
 	}
-	if opt.Bound == 0 {
-		opt.Bound = ResyncBound
+	if opt.OpenBound == 0 {
+		opt.OpenBound = ResyncBound
 	}
 	d := &Dialogue{
-		port: port, opt: opt, doubt: true, fresh: true, knowsURCs: knowsURCs,
+		port: port, opt: opt, doubt: true, fresh: true, knowsURCs: knowsURCs, bound: opt.OpenBound,
 		turn: make(chan struct{}, 1), urcs: make(chan Line, urcQueue), done: make(chan struct{}),
 		wr: make(chan []byte), wrote: make(chan error, 1),
 		readerGone: make(chan struct{}), writerGone: make(chan struct{}), portGone: make(chan struct{}),

@@ -33,7 +33,7 @@ func isMarkerName(name string) bool {
 // the turn. A line in step costs nothing.
 func (d *Dialogue) prove(ctx context.Context) error {
 	d.mu.Lock()
-	doubt, fresh, lost := d.doubt, d.fresh, d.lost
+	doubt, fresh, lost, limit := d.doubt, d.fresh, d.lost, d.bound
 	if doubt && !fresh {
 		d.count.Resyncs++
 	}
@@ -41,19 +41,19 @@ func (d *Dialogue) prove(ctx context.Context) error {
 	if lost != nil || !doubt {
 		return lost
 	}
-	bound, cancel := context.WithTimeout(ctx, d.opt.Bound)
+	bound, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := d.stepIn(bound)
 	switch {
 	case err == nil:
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.doubt, d.fresh, d.late = false, false, nil
+		d.doubt, d.fresh, d.late, d.bound = false, false, nil, ResyncBound
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case bound.Err() != nil:
-		d.fail(fmt.Errorf("%w: no clean answer to AT within %v", ErrLost, d.opt.Bound))
+		d.fail(fmt.Errorf("%w: no clean answer to AT within %v", ErrLost, limit))
 		return d.Err()
 	}
 	return err

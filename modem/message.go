@@ -1,0 +1,72 @@
+package modem
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/warthog618/sms"
+)
+
+// Limits of messages.
+const (
+	// smsTimeout: TS 27.005 leaves it to the network; operators answer within
+	// half a minute or refuse.
+	smsTimeout = 60 * time.Second
+	// smsParts is the most parts that one text may take: a fault report has one.
+	smsParts = 3
+	// ussdTimeout is for the command; the network's own text comes unasked.
+	ussdTimeout = 15 * time.Second
+)
+
+// SendSMS sends text to a telephone number, in UCS-2 where it needs that and in
+// parts where it is long. It answers once for each part and ends at the first
+// that is not accepted. Neither number nor text is in the answers.
+func (m *Modem) SendSMS(ctx context.Context, to, text string) []Answer {
+	fail := func(err error) []Answer {
+		return []Answer{{Query: Direct, Command: "AT+CMGS", At: time.Now(), Err: fmt.Errorf("modem: send message: %w", err)}}
+	}
+	tpdus, err := sms.Encode([]byte(text), sms.To(to), sms.WithAllCharsets)
+	if err != nil {
+		return fail(errors.New("it cannot be encoded"))
+	}
+	if len(tpdus) > smsParts {
+		return fail(fmt.Errorf("it takes %d parts, at most %d are sent", len(tpdus), smsParts))
+	}
+	answers := m.again(ctx)
+	for _, t := range tpdus {
+		pdu, err := t.MarshalBinary()
+		if err != nil {
+			return append(answers, fail(errors.New("it cannot be encoded"))...)
+		}
+		// TS 27.005 §4.3: the length is without the service centre, and "00"
+		// takes the centre that the card names.
+		cmd := fmt.Sprintf("AT+CMGS=%d", len(pdu))
+		start := time.Now()
+		lines, err := m.line.SMSPrompt(ctx, cmd, "00"+strings.ToUpper(hex.EncodeToString(pdu)), smsTimeout)
+		a := answer(Direct, cmd, lines, err, start)
+		answers = append(answers, a)
+		if !a.Accepted() {
+			break
+		}
+	}
+	return answers
+}
+
+// ReadSMS reads one stored message, as +CMTI announces it. It deletes nothing.
+func (m *Modem) ReadSMS(ctx context.Context, index int) []Answer {
+	return append(m.again(ctx), m.ask(ctx, SMS, fmt.Sprintf("AT+CMGR=%d", index), setupTimeout))
+}
+
+// USSD sends a code such as *100#. The network's text comes as an Event with a
+// threegpp.USSD fact; many IoT subscriptions have no USSD.
+func (m *Modem) USSD(ctx context.Context, code string) []Answer {
+	if code == "" || strings.Trim(code, "0123456789*#") != "" {
+		return []Answer{{Query: Direct, Command: "AT+CUSD", At: time.Now(), Err: errors.New("modem: a USSD code is made of digits, * and #")}}
+	}
+	// TS 27.007 §7.15: 15 is the default alphabet.
+	return m.Do(ctx, fmt.Sprintf(`AT+CUSD=1,"%s",15`, code), ussdTimeout)
+}
