@@ -41,8 +41,9 @@ var (
 // checker collects problems; a rule that holds adds none.
 type checker struct{ problems []Problem }
 
-func (k *checker) add(key, what, cure string) {
-	k.problems = append(k.problems, Problem{Key: key, What: what, Cure: cure})
+// add notes a problem with one key; restsOn are others that it is about.
+func (k *checker) add(key, what, cure string, restsOn ...string) {
+	k.problems = append(k.problems, Problem{Key: key, What: what, Cure: cure, restsOn: restsOn})
 }
 
 func (k *checker) oneOf(key, value string, allowed ...string) {
@@ -115,7 +116,7 @@ func (k *checker) modem(m Modem) {
 		}
 	}
 	if m.USBProduct != "" && m.USBVendor == "" {
-		k.add("modem.usb_product", "has no vendor beside it", "set usb_vendor too")
+		k.add("modem.usb_product", "has no vendor beside it", "set usb_vendor too", "modem.usb_vendor")
 	}
 	between(k, "modem.usb_interface", m.USBInterface, -1, 31)
 	if !namePattern.MatchString(m.Profile) {
@@ -165,10 +166,10 @@ func (k *checker) plan(c Config) {
 		k.add("plan.carrier", fmt.Sprintf("%q is not an operator", p.Carrier), `write MCC-MNC, such as "460-00"`)
 	}
 	if p.OnExhaust != "" && p.QuotaBytes == 0 {
-		k.add("plan.on_exhaust", "says what happens at a quota, but there is none", "set quota_bytes too")
+		k.add("plan.on_exhaust", "says what happens at a quota, but there is none", "set quota_bytes too", "plan.quota_bytes")
 	}
 	if p.WhitelistOnly && len(c.Uplink.Brokers) == 0 && len(c.Probes.Own) == 0 {
-		k.add("plan.whitelist_only", "leaves nothing to test the line with", "name a host on the whitelist in probes.own or uplink.brokers")
+		k.add("plan.whitelist_only", "leaves nothing to test the line with", "name a host on the whitelist in probes.own or uplink.brokers", "probes.own", "uplink.brokers")
 	}
 }
 
@@ -202,17 +203,17 @@ func (k *checker) uplink(u Uplink) {
 		k.add("uplink.password", "is given twice", "keep one of password and password_file")
 	}
 	if (u.Password != "" || u.PasswordFile != "") && u.Username == "" {
-		k.add("uplink.username", "is missing beside the password", "set username; MQTT 3.1.1 has no password alone")
+		k.add("uplink.username", "is missing beside the password", "set username; MQTT 3.1.1 has no password alone", "uplink.username")
 	}
 	k.absolute("uplink.password_file", u.PasswordFile)
 	k.absolute("uplink.ca_file", u.CAFile)
 	k.absolute("uplink.cert_file", u.CertFile)
 	k.absolute("uplink.key_file", u.KeyFile)
 	if u.CertFile != "" && u.KeyFile == "" {
-		k.add("uplink.cert_file", "has no key beside it", "set key_file too")
+		k.add("uplink.cert_file", "has no key beside it", "set key_file too", "uplink.key_file")
 	}
 	if u.KeyFile != "" && u.CertFile == "" {
-		k.add("uplink.key_file", "has no certificate beside it", "set cert_file too")
+		k.add("uplink.key_file", "has no certificate beside it", "set cert_file too", "uplink.cert_file")
 	}
 	if u.ServerName != "" && !isHost(u.ServerName) {
 		k.add("uplink.server_name", fmt.Sprintf("%q is not a host name", u.ServerName), "write the name in the broker's certificate")
@@ -231,7 +232,7 @@ func (k *checker) uplink(u Uplink) {
 			{"uplink.server_name", u.ServerName != ""}, {"uplink.pin_sha256", len(u.PinSHA256) > 0},
 		} {
 			if o.set {
-				k.add(o.key, "has no effect, because no broker is reached over TLS", "write mqtts:// in brokers")
+				k.add(o.key, "has no effect, because no broker is reached over TLS", "write mqtts:// in brokers", "uplink.brokers")
 			}
 		}
 	}
@@ -254,7 +255,7 @@ func (k *checker) uplink(u Uplink) {
 		}
 	}
 	if slices.Contains(u.Commands, "config") && len(u.CommandKeys) == 0 {
-		k.add("uplink.commands", `"config" lets a broker change this device, and no key signs it`, "set command_keys, or take config out")
+		k.add("uplink.commands", `"config" lets a broker change this device, and no key signs it`, "set command_keys, or take config out", "uplink.command_keys")
 	}
 	k.between("uplink.report_every", u.ReportEvery, time.Minute, 7*24*time.Hour)
 	between(k, "uplink.daily_budget_bytes", u.DailyBudgetBytes, 5_000, 1<<40)

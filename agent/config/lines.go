@@ -10,9 +10,7 @@ type lineIndex map[string]int
 // of is the line of the dotted path, or of the nearest table around it; 0 when
 // neither is in the file. An item of a list, "key[2]", stands where the key does.
 func (x lineIndex) of(path string) int {
-	if i := strings.LastIndexByte(path, '['); i > 0 && strings.HasSuffix(path, "]") {
-		path = path[:i]
-	}
+	path = withoutIndex(path)
 	for path != "" {
 		if n, ok := x[path]; ok {
 			return n

@@ -31,6 +31,8 @@ type Problem struct {
 	Key  string // "section.key", "" for the file as a whole
 	What string
 	Cure string
+
+	restsOn []string // other keys that the problem is about
 }
 
 func (p Problem) String() string {
@@ -125,14 +127,14 @@ func Parse(name string, text []byte) (Config, error) {
 	r := reader{name: name, lines: indexLines(strings.TrimPrefix(string(text), "\ufeff"))}
 	c := Default.clone()
 	r.table("", tree, reflect.ValueOf(&c).Elem())
-	// A value that could not be read has been told already; its default stands
-	// in for it, so Check speaks only of the others.
-	told := map[string]bool{}
+	// The default stands in for a value that could not be read. A rule that
+	// joins such a value with another one would then speak of what nobody wrote.
+	unread := map[string]bool{}
 	for _, p := range r.problems {
-		told[p.Key] = true
+		unread[withoutIndex(p.Key)] = true
 	}
 	for _, p := range Check(c) {
-		if !told[p.Key] {
+		if !slices.ContainsFunc(p.restsOn, func(key string) bool { return unread[key] }) {
 			r.add(p.Key, p.What, p.Cure)
 		}
 	}
@@ -392,9 +394,13 @@ func sortedKeys(m map[string]any) []string {
 }
 
 func lastKey(path string) string {
-	path = path[strings.LastIndexByte(path, '.')+1:]
-	if i := strings.IndexByte(path, '['); i >= 0 {
-		path = path[:i]
+	return withoutIndex(path[strings.LastIndexByte(path, '.')+1:])
+}
+
+// withoutIndex turns "key[2]" into "key".
+func withoutIndex(path string) string {
+	if i := strings.LastIndexByte(path, '['); i > 0 && strings.HasSuffix(path, "]") {
+		return path[:i]
 	}
 	return path
 }
