@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"sync/atomic"
@@ -156,6 +157,9 @@ func (u *Uplink) clientOptions(l *link) *mqtt.ClientOptions {
 		if lie := l.guard.fault.Load(); lie != nil {
 			err = lie
 		}
+		if err == nil {
+			err = io.EOF
+		}
 		l.lost <- err // paho calls it once for each connection
 	})
 	return o
@@ -214,9 +218,7 @@ func (l *link) cause(err error) error {
 	}
 	select {
 	case why := <-l.lost:
-		if why != nil {
-			return why
-		}
+		return why
 	case <-time.After(time.Second):
 	}
 	return err
@@ -271,9 +273,6 @@ func (d *drain) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case err := <-l.lost:
-			if err == nil {
-				err = errors.New("connection lost")
-			}
 			return err
 		case <-d.head():
 		case <-u.opt.Source.Wake():
@@ -291,11 +290,37 @@ func (d *drain) run(ctx context.Context) error {
 		case <-expiry.C:
 			u.checkExpiry()
 		case <-timer.C:
-			if len(d.flying) > 0 && time.Since(d.progress) >= u.t.Ack {
-				return errAckTimeout
+			if err := d.late(); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// overdue reports whether the broker was silent for too long while it owed us
+// an answer.
+func (d *drain) overdue() bool {
+	return len(d.flying) > 0 && time.Since(d.progress) >= d.u.t.Ack
+}
+
+// late ends the link when an answer is overdue, unless paho held us up and
+// knows better.
+func (d *drain) late() error {
+	if !d.overdue() {
+		return nil
+	}
+	if err := d.settle(); err != nil {
+		return err
+	}
+	select {
+	case err := <-d.l.lost:
+		return err
+	default:
+	}
+	if d.overdue() {
+		return errAckTimeout
+	}
+	return nil
 }
 
 // subscribed reads the answer to SUBSCRIBE.
@@ -408,7 +433,7 @@ func (d *drain) send(items []Item, held bool) (rest []Item) {
 			n++
 		}
 		urgent := items[0].Urgent
-		if !urgent && (held || d.full()) || len(d.flying) >= urgentWindow {
+		if !urgent && (held || d.full()) || len(d.flying) >= urgentWindow || len(d.l.lost) > 0 {
 			return items
 		}
 		payload, n := d.pack(items[:n])

@@ -355,7 +355,7 @@ func TestSilentLink(t *testing.T) {
 		bound   time.Duration
 	}{
 		{"publishing", true, WhyAckTimeout, quick.Ack + time.Second},
-		{"idle", false, WhyPing, 4 * time.Second},
+		{"idle", false, WhyPing, 4*time.Second + 2*time.Second}, // twice the keepalive, and a busy test machine
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -449,5 +449,22 @@ func TestStopsPromptly(t *testing.T) {
 	}
 	if waiting, flying := s.left(); waiting != 1 || flying != 0 {
 		t.Errorf("%d waiting, %d under way: the alert was not given back", waiting, flying)
+	}
+}
+
+// TestPingBound: at the default keepalive a silent link is found within one
+// keepalive and 10 s. The client library looks at its clock every 5 s.
+func TestPingBound(t *testing.T) {
+	const look = 5 * time.Second
+	for _, ka := range []time.Duration{time.Minute, 4 * time.Minute, 20 * time.Minute} {
+		u := New(Options{Device: device})
+		o := u.clientOptions(&link{keepAlive: ka, lost: make(chan error, 1)})
+		worst := time.Duration(o.KeepAlive)*time.Second + look + o.PingTimeout + look
+		if worst > ka+10*time.Second {
+			t.Errorf("keepalive %s: found after %s", ka, worst)
+		}
+		if o.AutoReconnect || !o.CleanSession || o.ConnectRetry || o.WriteTimeout == 0 {
+			t.Errorf("client options %+v", o)
+		}
 	}
 }
