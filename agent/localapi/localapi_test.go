@@ -250,7 +250,7 @@ func TestClientAndServerOverTheSocket(t *testing.T) {
 }
 
 func TestRefusalsReachTheClientWithTheirHint(t *testing.T) {
-	b := &fake{run: func(context.Context, func(Progress)) (diag.Diagnosis, error) { return diag.Diagnosis{}, b0 }}
+	b := &fake{run: func(context.Context, func(Progress)) (diag.Diagnosis, error) { return diag.Diagnosis{}, errNotAsked }}
 	c, _ := serveFake(t, b)
 	for _, tt := range []struct {
 		err  error
@@ -272,7 +272,7 @@ func TestRefusalsReachTheClientWithTheirHint(t *testing.T) {
 	}
 }
 
-var b0 = errors.New("not asked")
+var errNotAsked = errors.New("not asked")
 
 func TestOnlyOneDiagnosisAtATime(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})

@@ -196,6 +196,7 @@ func chromium(t *testing.T, url string, args ...string) string {
 }
 
 func TestBrowserShowsTheVerdictInBothLanguages(t *testing.T) {
+	t.Parallel()
 	s := fixture.Statuses()["over_quota"]
 	// What comes from a modem or a broker must stay text.
 	s.Uplink.LastError = `<img src=x onerror="document.title='broken'">`
@@ -223,6 +224,39 @@ func TestBrowserShowsTheVerdictInBothLanguages(t *testing.T) {
 	}
 	if n := foreign.Load(); n > 0 {
 		t.Errorf("%d requests for something that is not the page's", n)
+	}
+}
+
+// A stuck agent is said as such, asked again ever more slowly, and the page
+// comes back by itself.
+func TestBrowserWaitsForAnAgentThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	h := handler(&device{status: fixture.Statuses()["healthy"]}, beijing)
+	answers := int32(0) // the question from which on the agent answers; 0: never
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/view" {
+			if n := asked.Add(1); answers == 0 || n < answers {
+				http.Error(w, "stuck", http.StatusServiceUnavailable)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	dom := chromium(t, srv.URL+"/?lang=en", "--dump-dom", "--virtual-time-budget=62000")
+	if !strings.Contains(dom, "does not answer; trying again") {
+		t.Error("the page does not say that the agent is silent")
+	}
+	// At 0, 10 and 30 s; the next would come at 70 s.
+	if n := asked.Load(); n < 2 || n > 3 {
+		t.Errorf("asked %d times in a minute, want 3: it backs off", n)
+	}
+	asked.Store(0)
+	answers = 3
+	dom = chromium(t, srv.URL+"/?lang=en", "--dump-dom", "--virtual-time-budget=62000")
+	if !strings.Contains(dom, "<h1>Online, all well</h1>") || strings.Contains(dom, "trying again") {
+		t.Error("the page did not come back when the agent did")
 	}
 }
 
