@@ -16,7 +16,8 @@ import (
 )
 
 // Route netlink by hand: one dump request, one notification, two attributes.
-// The general library would add 0.5 MB to the binary for this.
+// vishvananda/netlink adds 0.26 MB to the ARMv7 binary for this (2.16 to 2.42 MB
+// of a program that does nothing else).
 
 const (
 	// routeBuffer holds one datagram of the kernel, which makes them at most

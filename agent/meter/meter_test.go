@@ -101,6 +101,8 @@ func TestCounterFaces(t *testing.T) {
 		{"32 bits: both turn near the top", []look{{"a", 0, []Reading{r(3, top-100, top-10, 32)}}, {"a", 10 * time.Second, []Reading{r(3, 50, 6, 32)}}}, 166},
 		{"32 bits: a reset from 3.9 GB is no turn within a second", []look{{"a", 0, []Reading{r(3, 3900e6, 1, 32)}}, {"a", time.Second, []Reading{r(3, 50, 2, 32)}}}, 1},
 		{"32 bits: a re-enumerated modem is no 8.6 GB", []look{{"a", 0, []Reading{r(3, 500e6, 90e6, 32)}}, {"a", time.Hour, []Reading{r(3, 50, 20, 32)}}}, 0},
+		{"32 bits: both fell from near 4 GB in an hour, a reset", []look{{"a", 0, []Reading{r(3, 3900e6, 4200e6, 32)}}, {"a", time.Hour, []Reading{r(3, 50, 20, 32)}}}, 0},
+		{"one direction reset, the other went on", []look{{"a", 0, []Reading{r(3, 900, 100, 64)}}, {"a", time.Hour, []Reading{r(3, 50, 120, 64)}}}, 20},
 		{"32 bits claimed, but the counter is larger", []look{{"a", 0, []Reading{r(3, top+5, 0, 32)}}, {"a", time.Second, []Reading{r(3, top-5, 0, 32)}}}, 0},
 		{"32 bits: a turn that no line of 150 Mbit/s makes", []look{{"a", 0, []Reading{r(3, top-100e6, 0, 32)}}, {"a", time.Second, []Reading{r(3, 900e6, 0, 32)}}}, 0},
 		{"the same interface listed twice counts once", []look{{"a", 0, []Reading{r(3, 0, 0, 64)}}, {"a", 1, []Reading{r(3, 5, 0, 64), r(3, 5, 0, 64)}}}, 5},
@@ -120,6 +122,26 @@ func TestCounterFaces(t *testing.T) {
 				t.Errorf("counted %d (ever %d), want %d", u.RawBytes, u.LifetimeBytes, tc.want)
 			}
 		})
+	}
+}
+
+// veth drops what it received when its peer goes, before the kernel's last word;
+// and an interface that only moved to another namespace comes back whole.
+func TestLastWordOfAnInterfaceThatComesBack(t *testing.T) {
+	r := newRig(t, time.Date(2026, 5, 2, 8, 0, 0, 0, beijing))
+	r.move(100*kB, time.Minute) // rx 75, tx 25
+	r.m.Final(r.at, Reading{Interface: "wwan0", Index: 3, RxBytes: 0, TxBytes: 26 * kB, Bits: 64, Skip: true})
+	if got := r.m.Usage(r.at).RawBytes; got != 101*kB {
+		t.Errorf("after the last word %d, want %d", got, 101*kB)
+	}
+	r.move(4*kB, time.Minute) // rx 78, tx 26
+	if got := r.m.Usage(r.at).RawBytes; got != 104*kB || r.m.Resets() != 0 {
+		t.Errorf("back again %d, want %d (%d resets)", got, 104*kB, r.m.Resets())
+	}
+	r.m.Final(r.at, Reading{Interface: "eth0", Index: 99, RxBytes: 1e9, Bits: 64, Skip: true})
+	r.m.Final(r.at, Reading{Interface: "wwan1", Index: 100, RxBytes: kB, Bits: 64}) // came and went between two looks
+	if got := r.m.Usage(r.at).RawBytes; got != 105*kB {
+		t.Errorf("%d, want %d", got, 105*kB)
 	}
 }
 
