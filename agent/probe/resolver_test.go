@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -15,11 +16,23 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// pipeDNS answers over pipes in virtual time; the returned counter and switch
-// are read and set between Resolve calls only.
+// pipeDNS answers over pipes in virtual time.
 type pipeDNS struct {
-	asked  int
+	mu     sync.Mutex
+	count  int
 	answer dnsAnswer
+}
+
+func (p *pipeDNS) asked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
+func (p *pipeDNS) turnTo(a dnsAnswer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answer = a
 }
 
 func (p *pipeDNS) env() Env {
@@ -39,8 +52,11 @@ func (p *pipeDNS) env() Env {
 					if q.Unpack(buf[:n]) != nil {
 						return
 					}
-					p.asked++
-					for _, b := range p.answer(q) {
+					p.mu.Lock()
+					p.count++
+					answer := p.answer
+					p.mu.Unlock()
+					for _, b := range answer(q) {
 						if _, err := theirs.Write(b); err != nil {
 							return
 						}
@@ -89,13 +105,13 @@ func TestResolverCachesWithinBounds(t *testing.T) {
 					if err != nil || fmt.Sprint(got) != "[192.0.2.7]" {
 						t.Fatalf("got %v, %v", got, err)
 					}
-					if p.asked != step.asked {
-						t.Errorf("asked %d times, want %d", p.asked, step.asked)
+					if p.asked() != step.asked {
+						t.Errorf("asked %d times, want %d", p.asked(), step.asked)
 					}
 				}
 				r.Forget("broker.example")
-				if _, err := r.Resolve(t.Context(), "broker.example"); err != nil || p.asked != 3 {
-					t.Errorf("after Forget asked %d times, %v", p.asked, err)
+				if _, err := r.Resolve(t.Context(), "broker.example"); err != nil || p.asked() != 3 {
+					t.Errorf("after Forget asked %d times, %v", p.asked(), err)
 				}
 			})
 		})
@@ -109,7 +125,7 @@ func TestResolverServesStaleWhileNobodyAnswers(t *testing.T) {
 		if _, err := r.Resolve(t.Context(), "broker.example"); err != nil {
 			t.Fatal(err)
 		}
-		p.answer = silence
+		p.turnTo(silence)
 		time.Sleep(time.Hour)
 		start := time.Now()
 		got, err := r.Resolve(t.Context(), "broker.example")
@@ -123,11 +139,11 @@ func TestResolverServesStaleWhileNobodyAnswers(t *testing.T) {
 		if _, err := r.Resolve(t.Context(), "broker.example"); !errors.Is(err, ErrSilent) {
 			t.Errorf("after a week: %v, want ErrSilent", err)
 		}
-		p.answer = func(q dnsmessage.Message) [][]byte { return one(pack(q, dnsmessage.RCodeNameError)) }
+		p.turnTo(func(q dnsmessage.Message) [][]byte { return one(pack(q, dnsmessage.RCodeNameError)) })
 		if _, err := r.Resolve(t.Context(), "broker.example"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("got %v, want ErrNotFound", err)
 		}
-		p.answer = silence
+		p.turnTo(silence)
 		if got, err := r.Resolve(t.Context(), "broker.example"); err == nil {
 			t.Errorf("a name that is gone still gives %v", got)
 		}
