@@ -137,6 +137,7 @@ func (o *Outbox) next(l *lane) bool {
 			o.lose(l, s, missing, gap{first: l.cur.last + 1, last: s.last, from: l.cur.at, to: s.lastAt}, reasonDamaged)
 			l.cur.index, l.cur.off = s.written, s.end
 		}
+		s.lost = min(s.lost, l.cur.lost) // what could not be read once can be read again
 		o.rd.salvage, l.readErrs = false, 0
 		if s == l.active() {
 			return false

@@ -180,10 +180,25 @@ func putRecord(b []byte, h head, payload []byte) int {
 	return size
 }
 
+// Numbers beyond these were never drawn; taking them over would soon overflow.
+const (
+	maxSeq = 1 << 62
+	maxGen = 1 << 31
+)
+
+func sane(gen uint32, seqs ...uint64) bool {
+	for _, s := range seqs {
+		if s >= maxSeq {
+			return false
+		}
+	}
+	return gen < maxGen
+}
+
 // getHead reads a record header. It is false for anything but an intact one.
 func getHead(b []byte) (head, bool) {
 	if len(b) < recordHead || le.Uint16(b) != recordMagic || b[2] != recordVersion ||
-		le.Uint32(b[44:]) != crc(b[:44]) {
+		le.Uint32(b[44:]) != crc(b[:44]) || !sane(le.Uint32(b[8:]), le.Uint64(b[16:])) {
 		return head{}, false
 	}
 	return head{

@@ -90,7 +90,7 @@ func decodeSegHeader(b []byte) (segHeader, bool) {
 		written: int(le.Uint16(b[32:])), lost: int(le.Uint16(b[34:])), end: int(min(le.Uint32(b[36:]), maxSegment)),
 		first: le.Uint64(b[40:]), last: le.Uint64(b[48:]), lastAt: getStamp(b[56:]),
 	}
-	return h, h.gen != 0
+	return h, h.gen != 0 && sane(h.gen, h.base, h.largest, h.prev.first, h.prev.last)
 }
 
 // isLater tells whether an intact header is of a later version, which keeps magic,

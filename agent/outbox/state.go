@@ -165,6 +165,9 @@ func decodeState(b []byte) (state, bool) {
 	s.epoch = le.Uint32(b[16:])
 	s.nextGen = le.Uint32(b[20:])
 	s.lastSeq = le.Uint64(b[24:])
+	if !sane(s.nextGen, s.lastSeq) {
+		return s, false
+	}
 	for i := range s.lanes {
 		p := b[lanesAt+i*laneSize:]
 		l := &s.lanes[i]
