@@ -36,6 +36,7 @@ type Refused struct {
 type Unreachable struct {
 	Broker string
 	Why    Why
+	Hint   string // the cure where somebody on the site has it, else ""
 	Err    error
 }
 

@@ -120,7 +120,7 @@ func TestCertificateFaults(t *testing.T) {
 				if e, _ := find[Refused](r, 0, nil); e.Why != tt.want || e.Hint == "" {
 					t.Errorf("%s: %v, want %s", e.Why, e.Err, tt.want)
 				}
-			} else if e, _ := find[Unreachable](r, 0, nil); e.Why != tt.want {
+			} else if e, _ := find[Unreachable](r, 0, nil); e.Why != tt.want || !strings.Contains(e.Hint, "clock") {
 				t.Errorf("%s: %v, want %s", e.Why, e.Err, tt.want)
 			}
 		})

@@ -293,7 +293,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 func (u *Uplink) failed(b broker, err error) (time.Duration, WaitWhy) {
 	f := classify(err, time.Now())
 	if !f.refusal {
-		u.emit(Unreachable{Broker: b.name, Why: f.why, Err: err})
+		u.emit(Unreachable{Broker: b.name, Why: f.why, Hint: f.hint, Err: err})
 		return u.backoff(false), WaitBackoff
 	}
 	u.emit(Refused{Broker: b.name, Why: f.why, Code: f.code, Hint: f.hint, Err: err})
