@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ var connackOK = []byte{0x20, 2, 0, 0}
 func TestAckOnlyAfterPuback(t *testing.T) {
 	got := make(chan uint16, 16)
 	release := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(release) })
 	addr := fakeBroker(t, func(p packets.ControlPacket) []byte {
 		switch p := p.(type) {
 		case *packets.ConnectPacket:
@@ -55,6 +57,7 @@ func TestAckOnlyAfterPuback(t *testing.T) {
 		}
 		return nil
 	})
+	t.Cleanup(answer)
 	s := newStore(t)
 	seq := s.alert("sim_absent")
 	r := start(t, s, func(o *Options) { o.Brokers = []string{"tcp://" + addr} })
@@ -62,7 +65,7 @@ func TestAckOnlyAfterPuback(t *testing.T) {
 	if acked := s.ackedSeqs(); len(acked) != 0 {
 		t.Fatalf("acknowledged %v before the PUBACK", acked)
 	}
-	close(release)
+	answer()
 	e, _ := find(r, 0, func(e Delivered) bool { return true })
 	if !slices.Equal(e.Seqs, []uint64{seq}) || !slices.Equal(s.ackedSeqs(), []uint64{seq}) {
 		t.Errorf("delivered %v, acknowledged %v, want %d", e.Seqs, s.ackedSeqs(), seq)
