@@ -317,6 +317,22 @@ func TestFullDiskRefusesClearlyDrainsAndGoesOn(t *testing.T) {
 	}
 }
 
+func TestAPreallocatedStoreNeedsNoMoreRoom(t *testing.T) {
+	fs := newCrashFS(1)
+	opt := small(fs)
+	opt.Prealloc = true
+	o := mustOpen(t, "/s", opt)
+	if fs.size() != opt.CapBytes {
+		t.Fatalf("%d bytes made, cap %d", fs.size(), opt.CapBytes)
+	}
+	fs.room = fs.size()
+	fill(t, o, Metric, 100) // commits must all work
+	fill(t, o, Alert, 100)
+	if s := o.Stats(); s.Evicted == 0 || s.Waiting[Alert] < 50 {
+		t.Fatalf("%+v", s)
+	}
+}
+
 func TestEmptyDirectoryOnAFullDisk(t *testing.T) {
 	fs := newCrashFS(1)
 	fs.room = 100

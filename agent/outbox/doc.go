@@ -49,8 +49,10 @@
 // staged. It starts at a 512 byte sector of its own, so a sector torn by a power
 // cut never holds an accepted record, and at a new 4096 byte page where that
 // touches fewer pages: a lone record of 300 bytes costs 4096 bytes of flash, 32 of
-// them together 12288. A failed commit leaves its records staged and is written
-// again to the same place.
+// them together 12288 (measured at the block layer of ext4: 4113 and 399 bytes a
+// record). The first use of a segment, once in the life of the store, costs its
+// zeros on top; Options.Prealloc pays that at Open. A failed commit leaves its
+// records staged and is written again to the same place.
 //
 // # On the flash
 //

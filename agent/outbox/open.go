@@ -77,7 +77,7 @@ func (o *Outbox) load(names []string, opt Options, rep *Report) error {
 		o.catchUp(l)
 	}
 	o.nextSeq = o.st.lastSeq + 1
-	o.settleDown(rep)
+	o.settleDown(opt, rep)
 	return nil
 }
 
@@ -509,7 +509,7 @@ func (o *Outbox) catchUp(l *lane) {
 
 // settleDown brings the directory into the state that running needs. What fails is
 // tried again when it is needed.
-func (o *Outbox) settleDown(rep *Report) {
+func (o *Outbox) settleDown(opt Options, rep *Report) {
 	for _, l := range o.lanes {
 		if s := l.active(); s != nil {
 			// See loadState: what was read must be on the flash before it is delivered.
@@ -520,10 +520,10 @@ func (o *Outbox) settleDown(rep *Report) {
 	}
 	rep.trouble(o.fs.SyncDir(o.dir))
 	o.trim(rep)
-	for o.used() < o.limit() && len(o.free)+len(o.lanes[Alert].segs) < reserve[Alert] {
+	for o.used() < o.limit() && (opt.Prealloc || len(o.free)+len(o.lanes[Alert].segs) < reserve[Alert]) {
 		sp, err := o.create()
 		if err != nil {
-			rep.trouble(fmt.Errorf("outbox: make room for alerts in %s: %w", o.dir, err))
+			rep.trouble(fmt.Errorf("outbox: make a segment in %s: %w", o.dir, err))
 			break
 		}
 		o.free = append(o.free, sp)

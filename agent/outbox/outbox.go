@@ -57,6 +57,7 @@ type Options struct {
 	CapBytes     int64     // all that the directory may hold
 	SegmentBytes int       // a multiple of 4096; made smaller where fewer than 8 would fit
 	MaxStaged    int       // records, at most 4000; alerts may go 32 over
+	Prealloc     bool      // make every segment at Open: later the disk may be full, and no first use costs more
 	Rand         io.Reader // the epoch is drawn from it; nil: crypto/rand
 }
 
