@@ -12,14 +12,15 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
+	"cellwarden/modem"
 	"cellwarden/protocol"
 )
 
 // backend answers the local API by asking the loop.
 type backend struct {
-	loop   *loop
-	tokens atomic.Uint64
-	record func(io.Writer) error // nil: no recorder
+	loop     *loop
+	tokens   atomic.Uint64
+	recorder *modem.Recorder // nil: there is none
 }
 
 // maxWatchers bounds diagnoses that run at once: the page, the CLI, a command.
@@ -156,12 +157,17 @@ func (b *backend) Guard(ctx context.Context) (g localapi.Guard, err error) {
 	return g, err
 }
 
-// Record implements localapi.Backend.
+// Record implements localapi.Backend: the modem's traffic as a case that explain
+// reads and the simulator plays, with what the device knew besides.
 func (b *backend) Record(ctx context.Context, w io.Writer) error {
-	if b.record == nil {
+	if b.recorder == nil {
 		return localapi.ErrUnsupported
 	}
-	return b.record(w)
+	var v core.View
+	if err := b.loop.do(ctx, func() { v = b.loop.core.View() }); err != nil {
+		return err
+	}
+	return writeBundle(w, b.recorder, v)
 }
 
 // Confirm implements localapi.Backend.

@@ -2,9 +2,12 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"cellwarden/agent/board"
@@ -15,6 +18,7 @@ import (
 	"cellwarden/agent/meter"
 	"cellwarden/agent/probe"
 	"cellwarden/modem"
+	"cellwarden/modem/at"
 )
 
 // NewHardware is the device that the agent runs on. rec, where not nil, records
@@ -52,14 +56,90 @@ func NewHardware(cfg config.Config, rec *modem.Recorder) (Hardware, func(), erro
 	if cfg.Modem.Port != "none" {
 		spec := modemSpec(cfg, rec)
 		hw.OpenModem = func(ctx context.Context) (Modem, error) {
-			m, err := modem.Open(ctx, spec)
+			found, err := anyModem(spec)
 			if err != nil {
 				return nil, err
 			}
-			return m, nil
+			return openModem(ctx, found)
 		}
 	}
 	return hw, func() { _ = links.Close() }, nil
+}
+
+// openModem opens a modem and makes its settings. A refused setting is noted by
+// Init and is no error.
+func openModem(ctx context.Context, spec modem.Spec) (Modem, error) {
+	m, err := modem.Open(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := m.Init(ctx); err != nil {
+		_ = m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// modemSpec says which modem the config means.
+func modemSpec(cfg config.Config, rec *modem.Recorder) modem.Spec {
+	m := cfg.Modem
+	spec := modem.Spec{Baud: m.Baud, Recorder: rec}
+	if m.Profile != "auto" {
+		spec.Profile = m.Profile
+	}
+	if m.Port != "auto" {
+		spec.Port = m.Port
+		return spec
+	}
+	spec.USB.Vendor, spec.USB.Product = strings.ToLower(m.USBVendor), strings.ToLower(m.USBProduct)
+	if m.USBInterface >= 0 {
+		spec.USB.Interface = fmt.Sprintf("%02x", m.USBInterface)
+	}
+	return spec
+}
+
+// modemVendors are USB vendors that make cellular modems (the Linux option and
+// qcserial drivers list them). Without a vendor in the config only their ports
+// are opened: a stranger's serial adapter may be a card reader.
+var modemVendors = []string{
+	"2c7c", // Quectel
+	"1e0e", // SIMCom (Qualcomm)
+	"12d1", // Huawei
+	"2cb7", // Fibocom
+	"1508", // Fibocom
+	"1199", // Sierra
+	"1546", // u-blox
+	"1bc7", // Telit
+	"1e2d", // Cinterion
+	"19d2", // ZTE
+	"2dee", // MeiG
+	"2ecc", // China Mobile
+	"1782", // UNISOC (Air724)
+	"19d1", // openLuat
+	"2949", // Neoway
+}
+
+// anyModem fills in the vendor of whatever modem is plugged in, where the
+// config names neither a port nor a vendor.
+func anyModem(spec modem.Spec) (modem.Spec, error) {
+	if spec.Port != "" || spec.USB.Vendor != "" {
+		return spec, nil
+	}
+	root := spec.SysRoot
+	if root == "" {
+		root = "/sys"
+	}
+	ports, err := at.FindPort(root, spec.USB)
+	if err != nil {
+		return spec, err
+	}
+	for _, p := range ports {
+		if slices.Contains(modemVendors, p.Vendor) {
+			spec.USB.Vendor, spec.USB.Product = p.Vendor, p.Product
+			return spec, nil
+		}
+	}
+	return spec, fmt.Errorf("%w: no port of a known modem maker under %s; set modem.port, or modem.usb_vendor", modem.ErrNotFound, root)
 }
 
 // realTimer waits on the monotonic clock. CLOCK_BOOTTIME also counts sleep,

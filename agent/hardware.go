@@ -9,6 +9,7 @@ import (
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
 	"cellwarden/modem"
+	"cellwarden/modem/profile"
 	"cellwarden/modem/threegpp"
 )
 
@@ -34,8 +35,8 @@ type Modem interface {
 	Ask(ctx context.Context, q modem.Query) []modem.Answer
 	Unsolicited() <-chan modem.Event
 	Done() <-chan struct{}
-	CycleRadio(ctx context.Context) error
-	Name() string // profile
+	Do(ctx context.Context, cmd string, timeout time.Duration) []modem.Answer
+	Profile() *profile.Profile
 	Port() string
 	Close() error
 }

@@ -21,11 +21,6 @@ import (
 	"cellwarden/modem/profile"
 )
 
-// The words of the diagnosis stand beside its rules; text shows them.
-func init() {
-	text.Source(func(lang text.Lang) map[string]string { return diag.AllWords(string(lang)) })
-}
-
 // Hooks are the verbs of the command line that this package owns.
 func Hooks(version string) cli.Hooks {
 	return cli.Hooks{
@@ -66,7 +61,7 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	}
 	defer done()
 	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,
-		Record: func(w io.Writer) error { return rec.WriteCase(w) }})
+		Recorder: rec})
 	if err != nil {
 		return failed(env, err)
 	}
@@ -195,7 +190,7 @@ func diagnoseDirect(ctx context.Context, port string, progress func(localapi.Pro
 	}
 	cfg := config.Default
 	cfg.Modem.Port = port
-	m, err := modem.Open(ctx, modemSpec(cfg, nil))
+	m, err := openModem(ctx, modemSpec(cfg, nil))
 	if err != nil {
 		state, detail := portTrouble(err)
 		if state == "silent" || state == "garbage" {

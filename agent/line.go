@@ -9,6 +9,7 @@ import (
 
 	"cellwarden/agent/core"
 	"cellwarden/modem"
+	"cellwarden/modem/at"
 	"cellwarden/modem/threegpp"
 )
 
@@ -109,16 +110,42 @@ func (l *line) serve(ctx context.Context, m Modem) {
 			l.hear(ctx, m)
 			l.send(ctx, core.PortState{At: l.at(), State: "lost", Detail: m.Port()})
 			return
-		case ev := <-m.Unsolicited():
+		case ev, ok := <-m.Unsolicited():
+			if !ok {
+				l.send(ctx, core.PortState{At: l.at(), State: "lost", Detail: m.Port()})
+				return
+			}
 			l.heard(ctx, ev)
 		case <-l.cycles:
-			if err := m.CycleRadio(ctx); err == nil {
-				l.send(ctx, core.Cycled{At: l.at()})
-			}
+			l.cycle(ctx, m)
 		case queries := <-l.asks:
 			l.round(ctx, m, queries)
 		}
 	}
+}
+
+// A radio cycle: off, long enough for the network to notice and the modem to
+// forget the invalid-card mark, on again (causes.yaml functionality, caution;
+// field-notes (d) 4: wait 10 s).
+const (
+	radioOffFor  = 10 * time.Second
+	radioTimeout = 15 * time.Second // +CFUN may take 15 s by the manuals
+)
+
+func (l *line) cycle(ctx context.Context, m Modem) {
+	l.send(ctx, core.Cycled{At: l.at()})
+	m.Do(ctx, "AT+CFUN=0", radioTimeout)
+	c, stop := l.hw.Timer(l.hw.Now().Mono + radioOffFor)
+	defer stop()
+	select {
+	case <-c:
+	case <-m.Done():
+	case <-ctx.Done():
+		// Never leave the radio off behind us.
+		ctx = context.WithoutCancel(ctx)
+	}
+	m.Do(ctx, "AT+CFUN=1", radioTimeout)
+	l.send(ctx, core.Cycled{At: l.at()})
 }
 
 // hear passes on what waits.
@@ -137,12 +164,12 @@ func (l *line) hear(ctx context.Context, m Modem) {
 }
 
 func (l *line) heard(ctx context.Context, ev modem.Event) {
-	at := l.hw.Now()
+	when := core.At{Instant: l.hw.Now()}
 	if t, ok := networkTime(ev.Facts); ok && l.hw.HearTime != nil {
 		l.hw.HearTime("nitz", t)
 	}
 	for _, f := range ev.Facts {
-		l.send(ctx, core.Observed{At: core.At{Instant: at}, Source: "urc:" + name(ev.Line), Fact: f, Unsolicited: true})
+		l.send(ctx, core.Observed{At: when, Source: "urc:" + name(ev.Line), Fact: f, Unsolicited: true})
 	}
 }
 
@@ -152,12 +179,12 @@ func (l *line) round(ctx context.Context, m Modem, queries []string) {
 	defer func() { l.send(ctx, core.RoundDone{At: l.at()}) }()
 	for _, q := range queries {
 		for _, a := range m.Ask(ctx, modem.Query(q)) {
-			at := core.At{Instant: l.hw.Now()}
+			when := core.At{Instant: l.hw.Now()}
 			for _, f := range a.Facts {
 				if t, ok := f.(threegpp.NetworkTime); ok && t.NITZ && l.hw.HearTime != nil {
 					l.hw.HearTime("nitz", t.Time)
 				}
-				l.send(ctx, core.Observed{At: at, Source: "at:" + name(a.Command), Fact: f})
+				l.send(ctx, core.Observed{At: when, Source: "at:" + name(a.Command), Fact: f})
 			}
 		}
 		l.hear(ctx, m)
@@ -185,14 +212,11 @@ func name(line string) string {
 
 // portTrouble words why the port could not be opened, as core's port states.
 func portTrouble(err error) (state, detail string) {
-	var held *modem.HeldError
 	switch {
-	case errors.As(err, &held):
+	case errors.Is(err, at.ErrHeld):
 		return "held", err.Error()
-	case errors.Is(err, modem.ErrSilent):
+	case errors.Is(err, modem.ErrNoAnswer):
 		return "silent", err.Error()
-	case errors.Is(err, modem.ErrGarbage):
-		return "garbage", err.Error()
 	}
 	return "absent", err.Error()
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -27,6 +26,7 @@ import (
 	"cellwarden/agent/probe"
 	"cellwarden/agent/uplink"
 	"cellwarden/agent/web"
+	"cellwarden/modem"
 	"cellwarden/protocol"
 
 	"golang.org/x/sync/errgroup"
@@ -38,8 +38,8 @@ type Options struct {
 	Version  string
 	Hardware Hardware
 	Log      *slog.Logger
-	// Record writes the flight recorder's export; nil: there is none.
-	Record func(io.Writer) error
+	// Recorder has the modem's traffic; nil: there is none.
+	Recorder *modem.Recorder
 	// Ready is called when the agent works: the socket listens, the loop runs.
 	Ready func()
 	// Timing changes the uplink's pace; the zero value is its default.
@@ -139,7 +139,7 @@ func startCore(copt core.Options, o Options, files stateDir) (*core.Core, error)
 
 // serve runs everything and joins it.
 func (l *loop) serve(ctx context.Context, o Options, id string) error {
-	b := &backend{loop: l, record: o.Record}
+	b := &backend{loop: l, recorder: o.Recorder}
 	listeners, err := o.listen(b)
 	if err != nil {
 		_ = l.queue.close()

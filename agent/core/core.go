@@ -114,6 +114,7 @@ type Core struct {
 // fault is one class with its life.
 type fault struct {
 	Class    diag.Code
+	Layer    diag.Layer
 	Verdict  diag.Verdict
 	Since    instant.Instant // when it was first judged
 	Raised   bool
@@ -292,7 +293,7 @@ func (c *Core) Next() time.Duration {
 	if c.pending != nil && !c.pending.Raised {
 		early(c.pending.Since.Mono + c.hold(c.pending, c.diag))
 	}
-	if c.standing != nil && c.well {
+	if c.standing != nil && c.well && c.proved(c.standing) {
 		early(c.wellAt.Mono + c.clearTime(c.standing.Class))
 	}
 	if c.dirty {

@@ -33,6 +33,7 @@ type kept struct {
 
 type keptFault struct {
 	Class   diag.Code       `json:"class"`
+	Layer   diag.Layer      `json:"layer,omitempty"`
 	Verdict diag.Verdict    `json:"verdict"`
 	Since   instant.Instant `json:"since"`
 	Ended   instant.Instant `json:"ended"`
@@ -43,14 +44,14 @@ func keepFault(f *fault) *keptFault {
 	if f == nil {
 		return nil
 	}
-	return &keptFault{f.Class, f.Verdict, f.Since, f.Ended, f.EndedBy}
+	return &keptFault{f.Class, f.Layer, f.Verdict, f.Since, f.Ended, f.EndedBy}
 }
 
 func (k *keptFault) fault() *fault {
 	if k == nil {
 		return nil
 	}
-	return &fault{Class: k.Class, Verdict: k.Verdict, Since: k.Since, Raised: true, Ended: k.Ended, EndedBy: k.EndedBy}
+	return &fault{Class: k.Class, Layer: k.Layer, Verdict: k.Verdict, Since: k.Since, Raised: true, Ended: k.Ended, EndedBy: k.EndedBy}
 }
 
 const keptVersion = 1

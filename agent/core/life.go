@@ -96,7 +96,7 @@ func (c *Core) judge() {
 			c.well, c.wellAt = true, c.now
 		}
 		c.fine()
-		if c.standing != nil && c.now.Mono-c.wellAt.Mono >= c.clearTime(c.standing.Class) {
+		if c.standing != nil && c.proved(c.standing) && c.now.Mono-c.wellAt.Mono >= c.clearTime(c.standing.Class) {
 			c.clear(c.endedBy(), diag.Healthy)
 		}
 	case d.Layer == "" && d.Verdict == diag.Undecided:
@@ -106,6 +106,17 @@ func (c *Core) judge() {
 		c.well = false
 		c.faulty(d)
 	}
+}
+
+// proved: the layer that was broken is seen to work. Evidence that has only
+// grown old ends no fault.
+func (c *Core) proved(f *fault) bool {
+	for _, g := range c.diag.Gates {
+		if g.Layer == f.Layer {
+			return g.State == diag.GatePassed
+		}
+	}
+	return true
 }
 
 func (c *Core) faulty(d diag.Diagnosis) {
@@ -126,7 +137,7 @@ func (c *Core) faulty(d diag.Diagnosis) {
 	if c.pending == nil || !sameFamily(c.pending.Class, class) {
 		c.pending = &fault{Class: class, Verdict: d.Verdict, Since: c.now}
 	}
-	c.pending.Class, c.pending.Verdict = class, d.Verdict
+	c.pending.Class, c.pending.Verdict, c.pending.Layer = class, d.Verdict, d.Layer
 	if c.now.Mono-c.pending.Since.Mono >= c.hold(c.pending, d) {
 		if c.standing != nil {
 			c.clear("superseded", class)
@@ -141,7 +152,7 @@ func vaguer(now, before diag.Code) bool { return now == diag.SuspendedUnspecifie
 func (c *Core) refine(d diag.Diagnosis) {
 	since := c.standing.Since
 	c.clear("refined", d.Class)
-	c.pending = &fault{Class: d.Class, Verdict: d.Verdict, Since: since}
+	c.pending = &fault{Class: d.Class, Verdict: d.Verdict, Layer: d.Layer, Since: since}
 	c.raise(d)
 }
 

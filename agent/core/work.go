@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cellwarden/agent/diag"
@@ -25,8 +26,13 @@ func (c *Core) noticed(fact any) {
 			c.pollAt = c.now.Mono
 			c.askError = c.askError || !f.Stat.Registered()
 		}
-	case threegpp.ContextEvent, threegpp.SIM:
+	case threegpp.ContextEvent:
 		c.pollAt = min(c.pollAt, c.now.Mono)
+		c.askError = c.askError || strings.HasSuffix(f.Event, "DEACT") || f.Event == "DETACH"
+	case threegpp.SIM:
+		if f.URC {
+			c.pollAt = min(c.pollAt, c.now.Mono)
+		}
 	case threegpp.ICCID:
 		c.meter.SetSIM(c.hash(f.Value), c.now)
 		if err := c.meter.SetPlan(c.hash(f.Value), c.plan(), c.now); err != nil {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"cellwarden/agent/carrier"
 	"cellwarden/agent/instant"
 	"cellwarden/modem/threegpp"
 )
@@ -32,6 +33,7 @@ const (
 	eventWindow     = 30 * time.Minute // packet events and session refusals
 	probeWindow     = 10 * time.Minute // user-plane results
 	rejectWindow    = 24 * time.Hour   // a reject stands until the next success
+	failureWindow   = 90 * time.Minute // a failed probe, where probes have become rare (hourly)
 	levelWindow     = 30 * time.Minute
 	disturbedWindow = 90 * time.Second // after our own reset; TS.34 and diagnosis.md §7
 	scanDisturbed   = 180 * time.Second
@@ -113,6 +115,12 @@ type probeRead struct {
 	res ProbeResult
 }
 
+// message is an operator's message, read once: its text is not kept.
+type message struct {
+	sent    time.Time // by the service centre, zero when not told
+	meaning carrier.Meaning
+}
+
 type ctxEvent struct {
 	at instant.Instant
 	ev threegpp.ContextEvent
@@ -189,7 +197,7 @@ type Known struct {
 	counters []stamped[threegpp.ByteCounters]
 
 	// messages
-	sms  []stamped[threegpp.SMS]
+	sms  []message
 	ussd stamped[threegpp.USSD]
 
 	// business
@@ -361,7 +369,9 @@ func (k *Known) observeModem(o Observation) {
 	case threegpp.ModemProbe:
 		k.modProbe = keep(k.modProbe, maxProbes, stamped[threegpp.ModemProbe]{o.At, f, true, o.Source})
 	case threegpp.SMS:
-		k.sms = keep(k.sms, maxSMS, stamped[threegpp.SMS]{o.At, f, true, o.Source})
+		if m := carrier.Classify(f.From, f.Text); m != carrier.Nothing {
+			k.sms = keep(k.sms, maxSMS, message{f.At, m})
+		}
 	case threegpp.USSD:
 		k.ussd.set(o, f)
 	case threegpp.NetworkTime:

@@ -211,6 +211,9 @@ func (k *Known) stepDrop() float64 {
 	best := 0.0
 	series := func(v []float64) {
 		for i := 1; i < len(v); i++ {
+			if v[i-1]-v[i] < 8 {
+				continue // no edge here; a step has at least half its height in one reading
+			}
 			before, after := median(v[max(0, i-4):i]), median(v[i:])
 			low := true
 			for _, x := range v[i:] {
@@ -716,7 +719,11 @@ func (k *Known) pathRules(h *hits) {
 	case third == no && u.tested["carrier"] && u.carrierOK:
 		h.add("dns_only", "probe:dns")
 	case third == no && own != yes || third == unknown && own != yes && u.tested["carrier"] && !u.carrierOK:
-		h.add("all_silent", "probe")
+		if u.bad["third_party"]+u.bad["carrier"] >= silentRounds {
+			h.add("all_silent_long", "probe", u.bad["third_party"]+u.bad["carrier"]+u.bad["own"])
+		} else {
+			h.add("all_silent", "probe")
+		}
 	}
 	if t := k.traffic; t.ok && t.value.TxBytes > 1000 && t.value.RxBytes == 0 && k.within(t.at, probeWindow) && own != yes && third != yes {
 		h.add("sent_nothing_back", "counters", t.value.TxBytes)
@@ -732,6 +739,9 @@ func (k *Known) pathRules(h *hits) {
 	}
 	k.moduleService(h, pingOK)
 }
+
+// silentRounds failed probes of others make three rounds: beyond a passing hole.
+const silentRounds = 6
 
 // pathProof reports whether a probe was answered recently: then packets do
 // pass, whatever the registration line says.
@@ -825,18 +835,17 @@ func (k *Known) messageRules(h *hits) {
 	var newest carrier.Meaning
 	var at time.Time
 	for _, s := range k.sms {
-		m := carrier.Classify(s.value.From, s.value.Text)
-		if m == carrier.Nothing || m == carrier.Advertisement {
+		if s.meaning == carrier.Advertisement {
 			continue
 		}
-		if s.value.At.IsZero() || !s.value.At.Before(at) {
-			newest, at = m, s.value.At
+		if s.sent.IsZero() || !s.sent.Before(at) {
+			newest, at = s.meaning, s.sent
 		}
 	}
-	if u := k.ussd; u.ok && newest == carrier.Nothing {
+	if u := k.ussd; u.ok && newest == "" {
 		newest = carrier.Classify("", u.value.Text)
 	}
-	if newest == carrier.Nothing {
+	if newest == carrier.Nothing || newest == "" {
 		return
 	}
 	if !at.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"cellwarden/agent/instant"
 	"cellwarden/modem/threegpp"
 )
 
@@ -376,18 +377,38 @@ func (k *Known) simNow() (simRead, int) {
 			}
 		}
 	}
-	n := 0
+	n, at := 0, last.at.Mono+2*readApart
 	for i := len(k.sim) - 1; i >= 0 && lost(k.sim[i].state) == lost(last.state) && (k.sim[i].state == threegpp.SIMReady) == (last.state == threegpp.SIMReady); i-- {
-		n++
+		if at-k.sim[i].at.Mono >= readApart {
+			n, at = n+1, k.sim[i].at.Mono
+		}
 	}
 	return last, n
 }
 
-// probe results that still speak, newest last.
+// readApart: what several commands of one round say of the card is one read.
+const readApart = time.Second
+
+// freshProbes are the results that still speak, oldest first. Within the window
+// all do; an older failure does as long as no success of the same target came
+// after it, because in lasting trouble the agent asks ever more rarely. What
+// never left the device (not_sent) and the time service (often blocked while
+// all else works) prove nothing of the path.
 func (k *Known) freshProbes() []ProbeResult {
+	lastOK := map[string]instant.Instant{}
+	for _, p := range k.probes {
+		if p.res.Result == "ok" {
+			lastOK[p.res.Target] = p.at
+		}
+	}
 	var out []ProbeResult
 	for _, p := range k.probes {
-		if k.within(p.at, probeWindow) {
+		if p.res.Result == "not_sent" || p.res.Probe == "ntp" {
+			continue
+		}
+		ok, had := lastOK[p.res.Target]
+		lasting := p.res.Result != "ok" && k.within(p.at, failureWindow) && (!had || p.at.Mono > ok.Mono)
+		if k.within(p.at, probeWindow) || lasting {
 			out = append(out, p.res)
 		}
 	}
