@@ -22,6 +22,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
+	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
 )
 
@@ -328,6 +329,9 @@ func (c *Core) schedule() {
 			qs = append(qs, errorRound...)
 			c.askError = false
 		}
+		if c.noCard() {
+			qs = append(qs, "presence")
+		}
 		if now >= c.slowAt {
 			qs = append(qs, slowRound...)
 			c.slowAt = now + c.opt.SlowPoll
@@ -345,6 +349,13 @@ func (c *Core) schedule() {
 		c.report()
 	}
 	c.scheduleProbes()
+}
+
+// noCard: the card was not there at the last read; then the detect pin is asked
+// with every round.
+func (c *Core) noCard() bool {
+	s := c.known.Summary().SIM
+	return s == threegpp.SIMAbsent || s == threegpp.SIMRemoved || s == threegpp.SIMNotReady
 }
 
 // pollEvery is the time to the next round: quick while something is undecided

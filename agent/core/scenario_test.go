@@ -158,6 +158,13 @@ func newWorld(t *testing.T, sc *modemtest.Scenario) *world {
 		}
 	}
 	sort.SliceStable(w.script, func(i, j int) bool { return w.script[i].at < w.script[j].at })
+	if v, ok := sc.Device["poll"]; ok { // a month in seconds needs a slower poll
+		d, err := modemtest.ParseTime(v)
+		if err != nil {
+			t.Fatalf("%s: poll: %v", sc.Name, err)
+		}
+		w.opt.Poll, w.opt.LinkPoll = d, d
+	}
 	if _, ok := sc.Device["uplink"]; ok {
 		w.opt.UplinkIsData = true
 	}

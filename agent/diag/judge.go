@@ -359,8 +359,8 @@ func (k *Known) explain(d *Diagnosis, ws []weighed) {
 				}
 			}
 		}
-		if !ok || v == 0 {
-			continue
+		if !ok || v == 0 || hasRule(d.Evidence, w.hit.rule) || hasRule(d.Against, w.hit.rule) {
+			continue // the same said of another domain adds nothing
 		}
 		e := Evidence{For: of, Fact: w.text(), Source: w.source, Channel: w.rule.Channel, WeightDB: v, Rule: w.hit.rule}
 		if v > 0 {

@@ -150,6 +150,7 @@ type Known struct {
 	// card
 	sim          []simRead
 	presence     stamped[threegpp.SIMPresence]
+	detect       stamped[threegpp.SIMDetect]
 	validity     stamped[threegpp.CardValidity]
 	iccid        stamped[threegpp.ICCID]
 	imsi         stamped[threegpp.IMSI]
@@ -331,6 +332,8 @@ func (k *Known) observeModem(o Observation) {
 		k.observeSIM(o, f)
 	case threegpp.SIMPresence:
 		k.presence.set(o, f)
+	case threegpp.SIMDetect:
+		k.detect.set(o, f)
 	case threegpp.CardValidity:
 		k.validity.set(o, f)
 		if f.NoCard {

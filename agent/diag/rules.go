@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cellwarden/agent/carrier"
+	"cellwarden/agent/instant"
 	"cellwarden/modem/threegpp"
 )
 
@@ -122,7 +123,8 @@ func (k *Known) simRules(h *hits) {
 		h.add("sim_flips", "at:+CPIN", flips)
 	}
 	pinEmpty := k.presence.ok && !k.presence.value.Inserted
-	pinTrusted := k.presence.ok && k.presence.value.Detect != nil && *k.presence.value.Detect
+	pinTrusted := k.presence.ok && k.presence.value.Detect != nil && *k.presence.value.Detect || k.detect.ok && k.detect.value.Enabled
+	pinFresh := k.presence.ok && k.presence.at.Mono >= k.lostSince().Mono // an older reading is of another time
 	switch last.state {
 	case threegpp.SIMReady:
 		if flips < 3 {
@@ -135,9 +137,9 @@ func (k *Known) simRules(h *hits) {
 		h.add("sim_removed", last.src)
 	case threegpp.SIMAbsent:
 		switch {
-		case k.presence.ok && k.presence.value.Inserted && k.within(k.presence.at, simFlipWindow):
+		case pinFresh && k.presence.value.Inserted && pinTrusted:
 			h.add("sim_pin_contradicts", k.presence.src)
-		case pinEmpty && pinTrusted && k.absentByPin():
+		case pinEmpty && pinFresh && pinTrusted && k.absentByPin():
 			h.add("sim_pin_empty", k.presence.src)
 		case n >= 3:
 			h.add("sim_absent_steady", last.src, n, last.text)
@@ -176,6 +178,15 @@ func (k *Known) simRules(h *hits) {
 	if k.validity.ok && !k.validity.value.NoCard && !k.validity.value.ValidPS {
 		h.add("card_invalid", k.validity.src)
 	}
+}
+
+// lostSince is when the card was first not there, of the present run of such reads.
+func (k *Known) lostSince() instant.Instant {
+	var at instant.Instant
+	for i := len(k.sim) - 1; i >= 0 && lost(k.sim[i].state); i-- {
+		at = k.sim[i].at
+	}
+	return at
 }
 
 func lockState(s threegpp.SIMState) bool {
