@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"cellwarden/agent/board"
 	"cellwarden/agent/core"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
@@ -42,7 +43,7 @@ type loop struct {
 	version string
 	line    *line
 	prober  *prober
-	saver   saver
+	saver   *stateDir
 
 	commitEvery time.Duration
 	commitAt    time.Duration // mono; 0 when nothing is staged
@@ -65,11 +66,6 @@ type watcher struct {
 	progress chan localapi.Progress
 	done     chan diag.Diagnosis
 	last     map[diag.Layer]diag.GateState
-}
-
-// saver keeps snapshots.
-type saver interface {
-	Save(name string, data []byte) error
 }
 
 // run steps the core until ctx ends, then works off what is left.
@@ -378,6 +374,7 @@ func (l *loop) finish() {
 	if err := l.queue.close(); err != nil {
 		l.log.Error("outbox not closed", "error", err)
 	}
+	l.saver.close()
 }
 
 // troubles are the agent's own: what is wrong with it and since when, by the
@@ -396,9 +393,9 @@ func (t troubles) file(part string, err error, at instant.Instant) {
 	switch {
 	case err == nil:
 		delete(t, part)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, board.ErrDiskFull):
 		t.set(part, "disk_full", at, err.Error())
-	case errors.Is(err, syscall.EROFS):
+	case errors.Is(err, syscall.EROFS), errors.Is(err, board.ErrReadOnly):
 		t.set(part, "disk_readonly", at, err.Error())
 	default:
 		t.set(part, "unknown", at, err.Error())

@@ -3,8 +3,6 @@ package agent
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,10 +11,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"cellwarden/agent/board"
 	"cellwarden/agent/config"
 	"cellwarden/agent/core"
 	"cellwarden/agent/diag"
@@ -76,7 +74,7 @@ func Run(ctx context.Context, o Options) error {
 // newLoop builds the loop with its core from what was kept.
 func newLoop(o Options, id string, q *queue) (*loop, error) {
 	cfg := o.Config
-	files := stateDir{cfg.Store.Dir, o.Log}
+	files, kept := openState(cfg.Store.Dir, runDir(cfg), o.Log)
 	salt, err := files.salt()
 	if err != nil {
 		return nil, err
@@ -110,22 +108,26 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		line: newLine(o.Hardware, events), prober: newProber(o.Hardware, events), saver: files, commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
-	if l.core, err = startCore(copt, o, files); err != nil {
+	if l.core, err = startCore(copt, o, files, kept); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
+// runDir is where the socket lives: a tmpfs on every ordinary board.
+func runDir(cfg config.Config) string {
+	if cfg.API.Socket == "" {
+		return ""
+	}
+	return filepath.Dir(cfg.API.Socket)
+}
+
 // startCore restores core and meter. A kept state that cannot be read is set
 // aside and the agent starts anew: it must measure, whatever a power cut did.
-func startCore(copt core.Options, o Options, files stateDir) (*core.Core, error) {
-	var m *meter.Meter
-	if data := files.load("meter"); data != nil {
-		var err error
-		if m, err = meter.Restore(data, copt.Meter); err != nil {
-			files.setAside("meter", err)
-			m = nil
-		}
+func startCore(copt core.Options, o Options, files *stateDir, meters [][]byte) (*core.Core, error) {
+	m, err := meter.RestoreNewest(copt.Meter, meters...)
+	if err != nil && slices.ContainsFunc(meters, func(b []byte) bool { return len(b) > 0 }) {
+		o.Log.Warn("the meter's state cannot be read; it begins anew", "error", err)
 	}
 	now := o.Hardware.Now()
 	kept := files.load("core")
@@ -205,52 +207,6 @@ func (o Options) listen(b *backend) ([]func(context.Context) error, error) {
 	return out, nil
 }
 
-// stateDir keeps the snapshots.
-type stateDir struct {
-	dir string
-	log *slog.Logger
-}
-
-func (d stateDir) path(name string) string { return filepath.Join(d.dir, name+".state") }
-
-// Save implements saver.
-func (d stateDir) Save(name string, data []byte) error {
-	return board.WriteFileAtomic(d.path(name), data)
-}
-
-func (d stateDir) load(name string) []byte {
-	data, err := board.ReadState(d.path(name))
-	if err != nil {
-		d.setAside(name, err)
-		return nil
-	}
-	return data
-}
-
-func (d stateDir) setAside(name string, why error) {
-	d.log.Warn("kept state cannot be read and is set aside", "name", name, "error", why)
-	if err := board.SetAside(d.path(name)); err != nil {
-		d.log.Error("kept state cannot be set aside", "name", name, "error", err)
-	}
-}
-
-// salt is drawn once; identities are hashed with it, so that a copied state
-// file tells nobody a card's number.
-func (d stateDir) salt() (string, error) {
-	if data := d.load("salt"); len(data) >= 16 {
-		return string(data), nil
-	}
-	var raw [16]byte
-	if _, err := rand.Read(raw[:]); err != nil {
-		return "", err
-	}
-	s := hex.EncodeToString(raw[:])
-	if err := d.Save("salt", []byte(s)); err != nil {
-		d.log.Error("salt not kept; a swapped card will look new after the next start", "error", err)
-	}
-	return s, nil
-}
-
 func loadWeights(file string) (*diag.Weights, error) {
 	if file == "" {
 		return nil, nil
@@ -306,7 +262,7 @@ func (l *loop) newUplink(o Options, id string) (*uplink.Uplink, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := stateDir{o.Config.Store.Dir, o.Log}
+	files := l.saver
 	var state uplink.State
 	if data := files.load("uplink"); data != nil {
 		if err := json.Unmarshal(data, &state); err != nil {

@@ -11,7 +11,7 @@ import (
 
 // fromUplink turns the uplink's events into the core's. It is called from the
 // uplink's goroutine.
-func (l *loop) fromUplink(e uplink.Event, files stateDir) {
+func (l *loop) fromUplink(e uplink.Event, files *stateDir) {
 	at := l.at()
 	tell := func(link core.Link) { l.events <- core.LinkChanged{At: at, Link: link} }
 	trouble := func(part, key string, args ...string) {

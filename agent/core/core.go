@@ -108,6 +108,7 @@ type Core struct {
 	dirty     bool
 	urgent    bool
 	ending    bool
+	looked    bool // the meter looked since it was last kept in memory
 	persistAt time.Duration
 	out       []Effect
 }

@@ -146,7 +146,8 @@ type (
 		Now      bool
 		Token    string
 	}
-	// Persist keeps a snapshot under a name: "core", "meter".
+	// Persist keeps a snapshot under a name: "core" and "meter" on the flash,
+	// "meter.now" in memory, for a kill that is no power cut.
 	Persist struct {
 		Name string
 		Data []byte

@@ -93,6 +93,10 @@ func (c *Core) persist() {
 		}
 		c.dirty, c.urgent, c.persistAt = false, false, 0
 	}
+	if c.looked {
+		c.looked = false
+		c.emit(Persist{"meter.now", c.meter.Snapshot()})
+	}
 	if c.meter.Due(c.now) || c.ending {
 		c.emit(Persist{"meter", c.meter.Snapshot()})
 		c.meter.Saved(c.now)

@@ -178,9 +178,9 @@ func (w *world) instant() instant.Instant {
 
 func (w *world) start() {
 	m := (*meter.Meter)(nil)
-	if data := w.kept["meter"]; data != nil {
+	if len(w.kept) > 0 {
 		var err error
-		if m, err = meter.Restore(data, w.opt.Meter); err != nil {
+		if m, err = meter.RestoreNewest(w.opt.Meter, w.kept["meter"], w.kept["meter.now"]); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -77,6 +77,7 @@ func (c *Core) links(e Links) {
 	for _, w := range c.meter.Look(c.now, e.Readings) {
 		c.warn(w)
 	}
+	c.looked = true
 	if e.Data != c.iface {
 		c.iface = e.Data
 		c.traffic = nil

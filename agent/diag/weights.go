@@ -123,22 +123,6 @@ func Words(lang, rule string, args []string) (string, bool) {
 	return s, true
 }
 
-// AllWords is every sentence of the diagnosis by its key, in lang ("zh", else
-// English), for package text.
-func AllWords(lang string) map[string]string {
-	out := map[string]string{}
-	for id, r := range DefaultWeights.Rule {
-		out["evidence."+id] = r.EN
-		if lang == "zh" {
-			out["evidence."+id] = r.ZH
-		}
-	}
-	for key := range phrases {
-		out[key], _ = Phrase(lang, key)
-	}
-	return out
-}
-
 func (h hit) text() Text {
 	en, _ := Words("en", h.rule, h.args)
 	return Text{Key: "evidence." + h.rule, Args: h.args, English: en}

@@ -59,21 +59,11 @@ type words struct {
 }
 
 var (
-	mu      sync.Mutex
-	loaded  = map[Lang]*words{}
-	sources []func(Lang) map[string]string
+	mu     sync.Mutex
+	loaded = map[Lang]*words{}
 
 	missing atomic.Uint64
 )
-
-// Source adds words that another package owns. f is asked once for each
-// language, when it is first used. A key of this package wins over one of f.
-func Source(f func(Lang) map[string]string) {
-	mu.Lock()
-	defer mu.Unlock()
-	sources = append(sources, f)
-	clear(loaded)
-}
 
 // load reads a language at its first use: a device that speaks one language
 // never parses the other.
@@ -87,13 +77,6 @@ func load(lang Lang) *words {
 	if err != nil {
 		// The files are part of the binary and a test reads them.
 		panic(err)
-	}
-	for _, f := range sources {
-		for k, v := range f(lang) {
-			if _, own := w.one[k]; !own {
-				w.one[k] = v
-			}
-		}
 	}
 	loaded[lang] = w
 	return w

@@ -230,20 +230,6 @@ func TestRender(t *testing.T) {
 	}
 }
 
-func TestSourceAddsWordsOfOthers(t *testing.T) {
-	old := sources
-	t.Cleanup(func() { mu.Lock(); sources = old; clear(loaded); mu.Unlock() })
-	Source(func(l Lang) map[string]string {
-		return map[string]string{"board.relay": map[Lang]string{EN: "relay {0}", ZH: "继电器 {0}"}[l], "layer.sim": "stolen"}
-	})
-	if got := T(ZH, "board.relay", "2"); got != "继电器 2" {
-		t.Errorf("zh = %q", got)
-	}
-	if T(ZH, "layer.sim") != "SIM 卡" {
-		t.Error("a source replaced an own word")
-	}
-}
-
 // Every rule that may be evidence has its sentence in both languages.
 func TestEveryRuleHasItsSentence(t *testing.T) {
 	if len(diag.DefaultWeights.Rule) < 100 {
