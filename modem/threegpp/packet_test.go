@@ -53,6 +53,8 @@ func TestContextReplies(t *testing.T) {
 		{"Air780EP", "AT+CIFSR", []string{"10.17.70.180"}, []Fact{ContextState{CID: 1, Active: true, Addr: "10.17.70.180"}}},
 		{"SIM7080 stale APN", "AT+CGDCONT?", []string{`+CGDCONT: 1,"IP","YourAPN","0.0.0.0",0,0,0`, `+CGDCONT: 2,"IPV4V6","ims","::",0,0,0`}, []Fact{
 			ContextConfig{CID: 1, Type: "IP", APN: "YourAPN"}, ContextConfig{CID: 2, Type: "IPV4V6", APN: "ims"}}},
+		{"A7600", `AT+CGAUTH=1,2,"beta","pos"`, []string{"OK"}, []Fact{
+			ContextConfig{CID: 1, Set: true, AuthHash: authHash("beta", "pos")}, Done{`+CGAUTH=1,2,"…(4)","…(3)"`}}},
 		{"EC21", "AT+QICSGP=1", []string{`+QICSGP: 1,"soracom.io","sora","sora",1`, "OK"}, []Fact{
 			ContextConfig{CID: 1, Type: "IP", APN: "soracom.io", AuthHash: authHash("sora", "sora")}, Done{"+QICSGP=1"}}},
 		{"SIM7600 network open", "AT+NETOPEN?", []string{"+NETOPEN: 1", "OK"}, []Fact{ContextState{CID: 1, Active: true}, Done{"+NETOPEN?"}}},

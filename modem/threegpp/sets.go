@@ -22,6 +22,9 @@ var setters = map[string]func(c *subcommand) []Fact{
 	"+CGDCONT":     setCGDCONT,
 	"+QICSGP":      setQICSGP,
 	"+CSTT":        setCSTT,
+	"+CGAUTH":      setCGAUTH,
+	"+UAUTHREQ":    setCGAUTH, // u-blox
+	"#PDPAUTH":     setCGAUTH, // Telit
 	"+COPS":        setCOPS,
 	"+CNMP":        func(c *subcommand) []Fact { return setNumber(c, cnmpLock) },
 	"+CMNB":        func(c *subcommand) []Fact { return setNumber(c, cmnbLock) },
@@ -92,6 +95,17 @@ func setQICSGP(c *subcommand) []Fact {
 		return nil
 	}
 	return one(ContextConfig{CID: cid, Type: qicsgpTypes[c.str(1)], APN: c.str(2), Set: true, AuthHash: authHash(c.str(3), c.str(4))})
+}
+
+// setCGAUTH: +CGAUTH=<cid>,<type>,<user>,<password> (TS 27.007 §10.1.31); some
+// families swap the two, which does not matter to a hash that is only compared.
+func setCGAUTH(c *subcommand) []Fact {
+	cid, ok := c.num(0)
+	hash := authHash(c.str(2), c.str(3))
+	if !ok || hash == "" {
+		return nil
+	}
+	return one(ContextConfig{CID: cid, Set: true, AuthHash: hash})
 }
 
 func setCSTT(c *subcommand) []Fact {

@@ -50,7 +50,7 @@ var prefixes = map[string]entry{
 	// openLuat, ASR and UNISOC firmware
 	"+NITZ": {event, parseNITZ}, "+EEMLTESVC": {both, parseEEMLTESVC}, "+EEMGINFO": {answer, ignore},
 	"+EEMLTEINTRA": {event, ignore}, "+EEMLTEINTER": {event, ignore}, "+EEMLTEINTERRAT": {event, ignore},
-	"*BANDIND": {both, parseBANDIND}, "+CSDT": {answer, parseCSDT}, "*ATREADY": {event, restarted}, "+SIM": {event, ignore}, "*COPN": {answer, ignore}, "*CGDFLT": {both, ignore},
+	"*BANDIND": {both, parseBANDIND}, "+CSDT": {answer, parseCSDT}, "*ATREADY": {event, restarted}, "+MATREADY": {event, restarted}, "+SIM": {event, ignore}, "*COPN": {answer, ignore}, "*CGDFLT": {both, ignore},
 
 	// Huawei and HiSilicon
 	"^SYSINFOEX": {answer, parseSYSINFOEX}, "^SYSINFO": {answer, parseSYSINFO}, "^MODE": {event, parseMODE},
@@ -89,7 +89,7 @@ var banners = map[string]parser{
 	"RDY": restarted, "APP RDY": restarted, "^SYSSTART": restarted, "SYSSTART": restarted,
 	"NORMAL POWER DOWN": ignore, "POWERED DOWN": ignore,
 	"SMS DONE": ignore, "PB DONE": ignore, "SMS Ready": ignore, "SMS READY": ignore, "Call Ready": ignore,
-	"PB READY": ignore, "+PBREADY": restarted, "+SIM READY": simReadyBanner, "+SIM DROP": simDropBanner,
+	"PB READY": ignore, "+PBREADY": restarted, "+MATREADY": restarted, "+SIM READY": simReadyBanner, "+SIM DROP": simDropBanner,
 	"RING":             ignore,
 	"+NO Service":      serviceBanner(CampNoService, ""),
 	"+E_UTRAN Service": serviceBanner(CampOnline, "lte"),
