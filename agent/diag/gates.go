@@ -58,14 +58,14 @@ func (k *Known) modemGate() GateState {
 	if k.radioOff() || k.operator.ok && k.operator.value.Mode == 2 && k.registered() != yes {
 		return GateFailed
 	}
-	if d := k.history.value.USBDrops10Min; d != nil && *d >= 3 {
+	if k.usbDrops() {
 		return GateFailed
 	}
 	switch n := k.freshRestarts(); {
 	case n >= 2, n == 1 && k.sessionUp.ok && !k.sessionUp.value, n == 1 && k.registered() == no && !k.heardSinceRestart():
 		return GateFailed
 	}
-	if k.alarm.ok && k.within(k.alarm.at, eventWindow) && k.registered() != yes {
+	if k.alarmed() && k.registered() != yes {
 		return GateFailed
 	}
 	if k.everSpoke {
@@ -218,7 +218,7 @@ func (k *Known) pathGates() (path, service GateState) {
 	u := k.userPlane()
 	third, own := u.lastOK("third_party"), u.lastOK("own")
 	switch {
-	case u.redirect != nil || u.badCert != nil && u.badCert.Target == "third_party":
+	case u.redirect != nil, u.portal != nil, u.capped != nil && own != yes, third == yes && own == no && k.slowedPlan():
 		return GateFailed, GateMasked
 	case own == yes:
 		return GatePassed, GatePassed

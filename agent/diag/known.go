@@ -311,8 +311,10 @@ func (k *Known) observeModem(o Observation) {
 	case threegpp.Done:
 		k.alive(o)
 		if activates(f.Command) {
-			k.sessionUp.set(o, true)
 			k.refusals = nil
+		}
+		if opensSession(f.Command) {
+			k.sessionUp.set(o, true)
 		}
 	case threegpp.Refusal:
 		k.alive(o)
@@ -363,6 +365,9 @@ func (k *Known) observeModem(o Observation) {
 		k.operator.set(o, f)
 	case threegpp.Reject:
 		k.rejects = keep(k.rejects, maxRejects, reject{o.At, f, firstOf(f.PLMN, k.servingPLMN()), o.Source})
+		if f.Cause.Protocol.SessionProtocol() && informational(f.Cause) == no && !readBack(f.Source) {
+			k.sessionUp.set(o, false)
+		}
 	case threegpp.Attach:
 		k.attach.set(o, f)
 	case threegpp.Backoff:
@@ -451,6 +456,9 @@ func (k *Known) observeRegistration(o Observation, f threegpp.Registration) {
 func (k *Known) observeSession(o Observation) {
 	switch f := o.Fact.(type) {
 	case threegpp.ContextState:
+		if was := k.contexts[f.CID]; !f.Active && (was.value.Active || f.CID < 0) {
+			k.sessionUp.set(o, false) // it stood, or it is the only one
+		}
 		k.contexts[f.CID] = stamped[threegpp.ContextState]{o.At, f, true, o.Source}
 		if len(k.contexts) > maxContexts {
 			clear(k.contexts)
@@ -460,9 +468,15 @@ func (k *Known) observeSession(o Observation) {
 		}
 	case threegpp.ContextConfig:
 		old := k.configs[f.CID]
+		if f.APN == "" && f.AuthHash != "" {
+			f.APN, f.Type = old.value.APN, old.value.Type // credentials alone leave the APN as it is
+		}
 		if f.Set && old.ok {
 			if old.value.AuthHash != "" && f.AuthHash != "" && old.value.AuthHash != f.AuthHash {
 				k.authOld, k.authNew = old.value.AuthHash, f.AuthHash
+			}
+			if f.AuthHash == "" {
+				f.AuthHash = old.value.AuthHash // and the other way round
 			}
 			if old.value.APN != "" && !strings.EqualFold(old.value.APN, f.APN) {
 				k.apnOld = old.value.APN
@@ -556,6 +570,24 @@ func activates(command string) bool {
 	}
 	return false
 }
+
+// opensSession reports whether the OK to command means that a session stands.
+// To an attach or an operator choice it does not, and commands that only start
+// a dial (^NDISDUP, +NETOPEN, +XIIC, +MIPCALL, $QCRMCALL) tell the result later.
+func opensSession(command string) bool {
+	if !activates(command) {
+		return false
+	}
+	switch commandName(command) {
+	case "+CGATT", "+COPS", "^NDISDUP", "+NETOPEN", "+XIIC", "+MIPCALL", "$QCRMCALL", "$MYNETACT":
+		return false
+	}
+	return true
+}
+
+// readBack reports whether source answers with the last cause on record, which
+// may be older than a success that followed it.
+func readBack(source string) bool { return source == "+CEER" || source == "#CEERNET" }
 
 // fastCommand reports whether a live modem answers command at once: not a
 // scan, not an activation, not a probe that waits for the network.

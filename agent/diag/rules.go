@@ -48,6 +48,9 @@ func (k *Known) collect() hits {
 // silent says how far the port's silence goes: 0 none, 1 one unanswered
 // command at the end, 2 beyond doubt.
 func (k *Known) silent() int {
+	if k.asleep() {
+		return 0
+	}
 	if k.port.ok && k.port.value.State == "silent" && k.port.at.Mono >= k.silentAt.Mono {
 		return 2
 	}
@@ -60,6 +63,17 @@ func (k *Known) silent() int {
 		return 1
 	}
 	return 0
+}
+
+// asleep: the network granted power saving and the periodic update is not yet
+// due, so a modem that answers nothing may just sleep (TS 24.008 §4.7.2.8).
+func (k *Known) asleep() bool {
+	r, ok := k.reg[threegpp.EPS]
+	v := r.value
+	if !ok || !v.Stat.Registered() || v.ActiveTimeS < 0 || v.PeriodicTAUS <= 0 {
+		return false
+	}
+	return k.within(r.at, time.Duration(v.PeriodicTAUS)*time.Second*11/10)
 }
 
 func (k *Known) freshRestarts() int {
@@ -89,11 +103,11 @@ func (k *Known) hostRules(h *hits) {
 		h.add("port_silent", "at", max(k.silentRun, 2))
 	case k.silent() == 1:
 		h.add("port_silent_once", "at", k.silentCmd)
-	case k.answered > 0 && k.freshRestarts() == 0:
+	case k.answered > 0 && k.freshRestarts() == 0 && !k.usbDrops() && !k.alarmed():
 		h.add("modem_answers", "at")
 	}
-	if d := k.history.value.USBDrops10Min; d != nil && *d >= 3 {
-		h.add("usb_drops", "usb", *d)
+	if k.usbDrops() {
+		h.add("usb_drops", "usb", *k.history.value.USBDrops10Min)
 	}
 	switch n := k.freshRestarts(); {
 	case n >= 2:
@@ -103,7 +117,7 @@ func (k *Known) hostRules(h *hits) {
 	case n == 1:
 		h.add("restart_once", "urc")
 	}
-	if k.alarm.ok && k.within(k.alarm.at, eventWindow) {
+	if k.alarmed() {
 		h.add("power_alarm", k.alarm.src, k.alarm.value.Alarm)
 	}
 	if k.cfun.ok && (k.cfun.value.Level == 0 || k.cfun.value.Level == 4 || k.cfun.value.Level == 7) {
@@ -115,6 +129,14 @@ func (k *Known) hostRules(h *hits) {
 		h.add("deregistered_by_command", k.operator.src)
 	}
 }
+
+func (k *Known) usbDrops() bool {
+	d := k.history.value.USBDrops10Min
+	return d != nil && *d >= 3
+}
+
+// alarmed: the module warned of its supply or temperature of late.
+func (k *Known) alarmed() bool { return k.alarm.ok && k.within(k.alarm.at, eventWindow) }
 
 func (k *Known) simRules(h *hits) {
 	last, n := k.simNow()
@@ -425,7 +447,11 @@ func (k *Known) registrationRules(h *hits) {
 		h.add("no_operator", k.operator.src)
 	}
 	if k.operator.ok && (k.operator.value.Mode == 1 || k.operator.value.Mode == 4) && registered == no {
-		h.add("manual_operator", k.operator.src)
+		if o := k.operator.value; o.Mode == 1 && k.homePLMN() != "" && k.visited(o.PLMN) == yes {
+			h.add("manual_elsewhere", k.operator.src, o.PLMN)
+		} else {
+			h.add("manual_operator", k.operator.src)
+		}
 	}
 }
 
@@ -693,11 +719,14 @@ func (k *Known) pathRules(h *hits) {
 	third, own := u.lastOK("third_party"), u.lastOK("own")
 	pingOK, modemBad, dns, times := k.moduleProbes()
 	switch {
+	case u.capped != nil && own != yes:
+		h.add("throttled", "probe:"+u.capped.Probe, u.capped.Detail)
 	case u.redirect != nil:
 		h.add("portal", "probe:"+u.redirect.Probe, firstOf(u.redirect.Detail, u.redirect.Target))
 		h.add("portal_member", "probe:"+u.redirect.Probe)
-	case u.badCert != nil && u.badCert.Target == "third_party":
-		h.add("portal", "probe:tls", firstOf(u.badCert.Detail, "third_party"))
+	case u.portal != nil:
+		h.add("portal", "probe:tls", firstOf(u.portal.Detail, "third_party"))
+		h.add("portal_member", "probe:tls")
 	case u.clock != nil:
 		h.add("clock_tls", "probe:tls", firstOf(u.clock.Detail, u.clock.Target))
 	case own == yes && u.bad["own"] <= u.ok["own"]:
@@ -712,17 +741,17 @@ func (k *Known) pathRules(h *hits) {
 		if third == yes {
 			h.add("own_dead", "probe:own")
 		}
+	case third == yes && own == no && k.slowedPlan() && !u.answered("own"):
+		h.add("slow_or_dead", "probe:own")
 	case third == yes && own == no:
 		h.add("own_dead", "probe:own")
 		h.add("path_ok", "probe:third_party")
 	case third == yes:
 		h.add("path_ok", "probe:third_party")
+	case own == no && third != no && u.answered("own"):
+		h.add("own_refused", "probe:own", u.last["own"].Result)
 	case own == no && third == unknown && u.carrierOK && u.tested["carrier"]:
-		if k.plan.value.Plan.WhitelistOnly {
-			h.add("own_dead_alone", "probe:own")
-		} else {
-			h.add("own_dead_alone", "probe:own")
-		}
+		h.add("own_dead_alone", "probe:own")
 	case own == no && third == unknown && !u.tested["carrier"] && pingOK:
 		h.add("own_dead_ping", "probe:own")
 	case own == no && third == unknown && !u.tested["carrier"]:
@@ -749,6 +778,12 @@ func (k *Known) pathRules(h *hits) {
 		}
 	}
 	k.moduleService(h, pingOK)
+}
+
+// slowedPlan: the plan is slowed down when used up, and it is used up.
+func (k *Known) slowedPlan() bool {
+	p := k.plan.value.Plan
+	return p.OnExhaust == "throttle" && k.usedPercent() >= usedUpPercent
 }
 
 // silentRounds failed probes of others make three rounds: beyond a passing hole.

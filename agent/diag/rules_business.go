@@ -45,18 +45,41 @@ func (k *Known) planRules(h *hits) {
 
 func (k *Known) onset() (time.Time, bool) { return wall(k.history.value.Onset) }
 
-func (k *Known) usageRules(h *hits, p protocol.Plan) {
-	used := k.usage.value.CycleBytes
-	if s := k.simStatus; s.ok && s.value.Status.UsedBytes > used {
-		used = s.value.Status.UsedBytes // the operator's figure is the one that stops
+// resumeLag is how long after the turn of the cycle a stopped line may still be
+// down (sim-lifecycle.md §4: "month start is not instant", about three days).
+const resumeLag = 72 * time.Hour
+
+// used is the larger of our count and the platform's: the operator's figure is
+// the one that stops. ok is false when neither is known.
+func (k *Known) used() (bytes uint64, ok bool) {
+	bytes = k.usage.value.CycleBytes
+	if s := k.simStatus; s.ok && s.value.Status.UsedBytes > bytes {
+		bytes = s.value.Status.UsedBytes
 	}
-	if p.QuotaBytes == 0 || !k.usage.ok && used == 0 || p.OnExhaust == "overage" {
+	return bytes, k.usage.ok || bytes > 0
+}
+
+// usedPercent is the use of the plan, -1 when it is not known.
+func (k *Known) usedPercent() float64 {
+	used, ok := k.used()
+	if q := k.plan.value.Plan.QuotaBytes; ok && q > 0 {
+		return pct(used, q)
+	}
+	return -1
+}
+
+func (k *Known) usageRules(h *hits, p protocol.Plan) {
+	percent := k.usedPercent()
+	if percent < 0 || p.OnExhaust == "overage" {
 		return
 	}
-	percent := pct(used, p.QuotaBytes)
 	if since, ok := wall(k.usage.value.Since); ok && k.Now.Trusted {
-		// A count of an older cycle says nothing of this one.
+		// A count of an older cycle says nothing of this one, but a line that was
+		// stopped then may not be back yet.
 		if c, ok := meter.Cycle(p, k.Now.Wall); ok && since.Before(c.Start.Add(-time.Hour)) {
+			if percent >= usedUpPercent && p.OnExhaust != "throttle" && k.Now.Wall.Sub(c.Start) < resumeLag && k.downBefore(c.Start) {
+				h.add("used_up_before_turn", "meter", fnum(percent))
+			}
 			return
 		}
 	}
@@ -80,6 +103,15 @@ func (k *Known) usageRules(h *hits, p protocol.Plan) {
 	case percent < 85:
 		h.add("usage_middle", "meter", fnum(percent))
 	}
+}
+
+// downBefore reports whether the present trouble is known to be older than t.
+func (k *Known) downBefore(t time.Time) bool {
+	if on, ok := k.onset(); ok {
+		return on.Before(t)
+	}
+	good, ok := wall(k.lastGood.value.At)
+	return ok && good.Before(t)
 }
 
 func (k *Known) expiryRules(h *hits, p protocol.Plan) {

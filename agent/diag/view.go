@@ -3,6 +3,7 @@ package diag
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -419,11 +420,13 @@ func (k *Known) freshProbes() []ProbeResult {
 type userPlane struct {
 	ok, bad   map[string]int // by target
 	last      map[string]ProbeResult
-	flips     int // a target's result changed between ok and not
-	redirect  *ProbeResult
-	badCert   *ProbeResult
+	flips     int          // a target's result changed between ok and not
+	redirect  *ProbeResult // the network answered in place of the host
+	badCert   *ProbeResult // of the own service
+	portal    *ProbeResult // a wrong certificate where the host is somebody else's
 	clock     *ProbeResult
-	carrierOK bool // DNS of the carrier answered last
+	capped    *ProbeResult // the rate stuck to a round cap
+	carrierOK bool         // DNS of the carrier answered last
 	tested    map[string]bool
 }
 
@@ -437,6 +440,9 @@ func (k *Known) userPlane() userPlane {
 		}
 		p := p
 		u.tested[p.Target] = true
+		if roundCap(p.Detail) {
+			u.capped = &p
+		}
 		u.last[p.Target] = p
 		key := p.Probe + "/" + p.Target
 		good := p.Result == "ok"
@@ -444,7 +450,11 @@ func (k *Known) userPlane() userPlane {
 		case "redirect":
 			u.redirect = &p
 		case "bad_cert":
-			u.badCert = &p
+			if p.Target == "third_party" {
+				u.portal = &p
+			} else {
+				u.badCert = &p
+			}
 		case "cert_not_yet_valid":
 			u.clock = &p
 		}
@@ -457,6 +467,9 @@ func (k *Known) userPlane() userPlane {
 				}
 				if u.badCert != nil && u.badCert.Target == p.Target {
 					u.badCert = nil
+				}
+				if p.Target == "third_party" && p.Probe == "tls" {
+					u.portal = nil
 				}
 				if u.clock != nil && u.clock.Target == p.Target {
 					u.clock = nil
@@ -476,6 +489,37 @@ func (k *Known) userPlane() userPlane {
 		}
 	}
 	return u
+}
+
+// roundCap reports whether the words of a probe tell a rate ("127 kbit/s") that
+// sits on one of the steps, in kbit/s, that operators slow a used-up plan down
+// to (diagnosis.md §5.3 U).
+func roundCap(detail string) bool {
+	detail = strings.ToLower(detail)
+	for _, unit := range [...]string{"kbit/s", "kbps", "kb/s"} {
+		before, _, ok := strings.Cut(detail, unit)
+		words := strings.Fields(before)
+		if !ok || len(words) == 0 {
+			continue
+		}
+		v, err := strconv.ParseFloat(words[len(words)-1], 64)
+		for _, c := range [...]float64{16, 32, 64, 128, 256, 512} {
+			if err == nil && math.Abs(v-c) <= 0.06*c {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// answered reports whether the target's newest result is an answer, although
+// not the wanted one: packets went there and came back.
+func (u userPlane) answered(target string) bool {
+	switch u.last[target].Result {
+	case "refused", "nxdomain":
+		return true
+	}
+	return false
 }
 
 // lastOK reports whether the newest result of target over all probes is ok, and
