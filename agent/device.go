@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"cellwarden/agent/board"
@@ -33,16 +34,29 @@ func NewHardware(cfg config.Config, rec *modem.Recorder) (Hardware, func(), erro
 		return Hardware{}, nil, err
 	}
 	sel := board.Selection{Patterns: cfg.Data.Interfaces}
+	var mu sync.Mutex // the loop, the prober and the uplink all ask
+	read := func() ([]meter.Reading, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return links.Read(clock.Now(), sel)
+	}
 	hw := Hardware{
 		Now:   clock.Now,
 		Timer: realTimer(clock.Now),
 		Links: func() ([]meter.Reading, diag.Interface, error) {
-			now := clock.Now()
-			r, err := links.Read(now, sel)
+			r, err := read()
 			if err != nil {
 				return nil, diag.Interface{}, err
 			}
 			return r, dataInterface(r), nil
+		},
+		OverData: func(addr string) bool {
+			r, err := read()
+			if err != nil {
+				return false
+			}
+			d := dataInterface(r)
+			return d.Addr != "" && routedFrom(addr) == d.Addr
 		},
 		HearTime: func(source string, at time.Time) { clock.Tell(board.TimeSource(source), at) },
 	}
@@ -173,6 +187,28 @@ func dataInterface(readings []meter.Reading) diag.Interface {
 		}
 	}
 	return first
+}
+
+// somewhere is an address of the wide internet, to ask the kernel for its
+// default route; nothing is sent there.
+const somewhere = "223.5.5.5:53"
+
+// routedFrom is the local address that the kernel would send from to addr; ""
+// when there is no way. A connected UDP socket asks without sending.
+func routedFrom(addr string) string {
+	if addr == "" {
+		addr = somewhere
+	}
+	c, err := net.Dial("udp", addr)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	local, err := netip.ParseAddrPort(c.LocalAddr().String())
+	if err != nil {
+		return ""
+	}
+	return local.Addr().Unmap().String()
 }
 
 // address is the interface's first address that leads anywhere.

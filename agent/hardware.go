@@ -25,6 +25,9 @@ type Hardware struct {
 	// Links reads the data interfaces, and says which one carries data now.
 	Links    func() ([]meter.Reading, diag.Interface, error)
 	RunProbe func(ctx context.Context, s core.ProbeSpec) diag.ProbeResult
+	// OverData says whether the way to addr ("ip:port", "" for anywhere) is the
+	// data interface's. Nil: only where the config binds the uplink to it.
+	OverData func(addr string) bool
 	// HearTime is told every time that comes from outside: the modem's network
 	// time, the broker's certificate date. Nil: nobody listens.
 	HearTime func(source string, at time.Time)
@@ -35,6 +38,7 @@ type Modem interface {
 	Ask(ctx context.Context, q modem.Query) []modem.Answer
 	Unsolicited() <-chan modem.Event
 	Done() <-chan struct{}
+	ReadSMS(ctx context.Context, index int) []modem.Answer
 	Do(ctx context.Context, cmd string, timeout time.Duration) []modem.Answer
 	Profile() *profile.Profile
 	Port() string

@@ -30,6 +30,8 @@ type line struct {
 	asks   chan []string
 	cycles chan struct{}
 	events chan<- core.Event
+
+	messages []int // announced, not read yet
 }
 
 func newLine(hw Hardware, events chan<- core.Event) *line {
@@ -116,10 +118,12 @@ func (l *line) serve(ctx context.Context, m Modem) {
 				return
 			}
 			l.heard(ctx, ev)
+			l.read(ctx, m)
 		case <-l.cycles:
 			l.cycle(ctx, m)
 		case queries := <-l.asks:
 			l.round(ctx, m, queries)
+			l.read(ctx, m)
 		}
 	}
 }
@@ -170,6 +174,26 @@ func (l *line) heard(ctx context.Context, ev modem.Event) {
 	}
 	for _, f := range ev.Facts {
 		l.send(ctx, core.Observed{At: when, Source: "urc:" + name(ev.Line), Fact: f, Unsolicited: true})
+		if m, ok := f.(threegpp.SMSStored); ok && m.Index >= 0 && len(l.messages) < maxMessages {
+			l.messages = append(l.messages, m.Index)
+		}
+	}
+}
+
+// maxMessages bounds the announced messages that wait to be read; the slow round
+// reads the whole store anyway.
+const maxMessages = 16
+
+// read fetches the messages that were announced. Reading deletes nothing.
+func (l *line) read(ctx context.Context, m Modem) {
+	for len(l.messages) > 0 {
+		index := l.messages[0]
+		l.messages = l.messages[1:]
+		for _, a := range m.ReadSMS(ctx, index) {
+			for _, f := range a.Facts {
+				l.send(ctx, core.Observed{At: l.at(), Source: "sms", Fact: f, Unsolicited: true})
+			}
+		}
 	}
 }
 

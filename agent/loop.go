@@ -45,6 +45,7 @@ type loop struct {
 	prober  *prober
 	saver   *stateDir
 
+	overData    func(addr string) bool
 	commitEvery time.Duration
 	commitAt    time.Duration // mono; 0 when nothing is staged
 	commitBad   bool

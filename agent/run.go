@@ -100,8 +100,8 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		Poll: cfg.Modem.Poll.Std(), SlowPoll: slowPoll, LinkPoll: cfg.Data.Poll.Std(), ReportEvery: cfg.Uplink.ReportEvery.Std(),
 		Probes: specs, ProbeEvery: cfg.Probes.Interval.Std(), ProbeBudget: int(cfg.Probes.DailyBudgetBytes),
 		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
-		UplinkIsData: cfg.Uplink.Interface != "any" && len(cfg.Uplink.Brokers) > 0, RadioCycle: o.Hardware.OpenModem != nil,
-		HasModem: o.Hardware.OpenModem != nil, Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
+		RadioCycle: o.Hardware.OpenModem != nil,
+		HasModem:   o.Hardware.OpenModem != nil, Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
 	}
 	events := make(chan core.Event, eventQueue)
 	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, events: events, calls: make(chan func()), queue: q,
@@ -273,6 +273,7 @@ func (l *loop) newUplink(o Options, id string) (*uplink.Uplink, error) {
 	if timing.KeepAlive == 0 {
 		timing.KeepAlive = u.KeepAlive.Std()
 	}
+	l.overData = o.overData()
 	opt := uplink.Options{Device: id, Prefix: u.TopicPrefix, Brokers: u.Brokers, Source: l.queue, Now: o.Hardware.Now,
 		OnEvent: func(e uplink.Event) { l.fromUplink(e, files) }, ClientID: u.ClientID, User: u.Username, Password: password.Reveal(),
 		TLS: uplink.TLS{CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, ServerName: u.ServerName, Pins: u.PinSHA256,
@@ -286,6 +287,17 @@ func (l *loop) newUplink(o Options, id string) (*uplink.Uplink, error) {
 		opt.Resolve = r.Resolve
 	}
 	return uplink.New(opt), nil
+}
+
+// overData says whether the way to addr ("" for anywhere) is the data
+// interface's: always where the uplink is bound to it, else by the route that
+// the kernel takes now.
+func (o Options) overData() func(addr string) bool {
+	if o.Config.Uplink.Interface != "any" || o.Hardware.OverData == nil {
+		bound := o.Config.Uplink.Interface != "any"
+		return func(string) bool { return bound }
+	}
+	return o.Hardware.OverData
 }
 
 // bindTo is the interface that the uplink is bound to: "" for any.

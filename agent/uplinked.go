@@ -13,22 +13,25 @@ import (
 // uplink's goroutine.
 func (l *loop) fromUplink(e uplink.Event, files *stateDir) {
 	at := l.at()
-	tell := func(link core.Link) { l.events <- core.LinkChanged{At: at, Link: link} }
+	tell := func(link core.Link, addr string) {
+		link.OverData = l.overData(addr)
+		l.events <- core.LinkChanged{At: at, Link: link}
+	}
 	trouble := func(part, key string, args ...string) {
 		l.post(func() { l.troubles.set(part, key, l.hw.Now(), args...) })
 	}
 	switch e := e.(type) {
 	case uplink.Connecting:
-		tell(core.Link{State: "connecting", Broker: e.Broker})
+		tell(core.Link{State: "connecting", Broker: e.Broker}, "")
 	case uplink.Connected:
-		tell(core.Link{State: "connected", Broker: e.Broker})
+		tell(core.Link{State: "connected", Broker: e.Broker}, e.Addr)
 		l.post(func() { delete(l.troubles, "uplink") })
 	case uplink.Disconnected:
-		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)})
+		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)}, "")
 	case uplink.Unreachable:
-		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)})
+		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)}, "")
 	case uplink.Refused:
-		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)})
+		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)}, "")
 		trouble("uplink", "uplink_refused", e.Hint)
 		l.log.Error("the broker refuses this device", "broker", e.Broker, "why", string(e.Why), "hint", e.Hint)
 	case uplink.Delivered:

@@ -50,7 +50,6 @@ type Options struct {
 	Weights         *diag.Weights
 	Allowed         []string            // what a command from the backend may do
 	Keys            []ed25519.PublicKey // where given, commands must be signed
-	UplinkIsData    bool                // the broker is reached over the data interface: its state is evidence
 	RadioCycle      bool                // may switch the radio off and on at resume moments
 	HasModem        bool
 	Meter           meter.Options

@@ -105,10 +105,10 @@ func (c *Core) probeable() bool {
 // inDoubt: the path or the service is not proved. While the broker connection
 // stands over the data interface it is the proof, and costs nothing.
 func (c *Core) inDoubt() bool {
-	if c.opt.UplinkIsData && c.uplink.State == "connected" {
+	if c.uplink.OverData && c.uplink.State == "connected" {
 		return c.diag.Layer == diag.LayerPath || c.diag.Layer == diag.LayerService
 	}
-	if c.opt.UplinkIsData && c.uplink.State != "" && c.uplink.State != "off" {
+	if c.uplink.OverData && c.uplink.State != "" && c.uplink.State != "off" {
 		return true
 	}
 	return c.diag.Layer == diag.LayerPath || c.diag.Layer == diag.LayerService || c.diag.Layer == diag.LayerRadio
@@ -159,7 +159,7 @@ func (c *Core) linkChanged(l Link) {
 		c.emit(Log{LevelInfo, "uplink", []any{"state", l.State, "broker", l.Broker, "reason", l.Reason}})
 	}
 	c.uplink = l
-	if !c.opt.UplinkIsData {
+	if !c.uplink.OverData {
 		return
 	}
 	switch {
@@ -171,7 +171,7 @@ func (c *Core) linkChanged(l Link) {
 }
 
 func (c *Core) delivered(e Delivered) {
-	if c.opt.UplinkIsData {
+	if c.uplink.OverData {
 		c.see("probe:broker", diag.ProbeResult{Probe: "broker", Target: "own", Result: "ok", Host: c.uplink.Broker})
 	}
 }

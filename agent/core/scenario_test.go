@@ -165,9 +165,6 @@ func newWorld(t *testing.T, sc *modemtest.Scenario) *world {
 		}
 		w.opt.Poll, w.opt.LinkPoll = d, d
 	}
-	if _, ok := sc.Device["uplink"]; ok {
-		w.opt.UplinkIsData = true
-	}
 	return w
 }
 
@@ -279,7 +276,7 @@ func (w *world) happen(line string) {
 		}
 	case "uplink":
 		state, result, _ := strings.Cut(rest, " ")
-		w.step(LinkChanged{At{w.instant()}, Link{State: state, Broker: "own:8883", Result: strings.TrimSpace(result), Reason: result}})
+		w.step(LinkChanged{At{w.instant()}, Link{State: state, Broker: "own:8883", Result: strings.TrimSpace(result), Reason: result, OverData: w.sc.Device["uplink"] == "data"}})
 	case "move":
 		f := strings.Fields(rest)
 		rx, err1 := strconv.ParseUint(f[0], 10, 64)

@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -377,8 +378,10 @@ func (k *Known) observeModem(o Observation) {
 	case threegpp.ModemProbe:
 		k.modProbe = keep(k.modProbe, maxProbes, stamped[threegpp.ModemProbe]{o.At, f, true, o.Source})
 	case threegpp.SMS:
-		if m := carrier.Classify(f.From, f.Text); m != carrier.Nothing {
-			k.sms = keep(k.sms, maxSMS, message{f.At, m})
+		// Stored messages are read again with every slow round.
+		m := message{f.At, carrier.Classify(f.From, f.Text)}
+		if m.meaning != carrier.Nothing && !slices.ContainsFunc(k.sms, func(old message) bool { return old.meaning == m.meaning && old.sent.Equal(m.sent) }) {
+			k.sms = keep(k.sms, maxSMS, m)
 		}
 	case threegpp.USSD:
 		k.ussd.set(o, f)
