@@ -1,0 +1,47 @@
+# The project's commands. `make` lists them; `make demo` and `make test` are the
+# two that a newcomer needs. Everything runs from a fresh clone with Go and make.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build all-targets test lint bench clean
+
+# What a build says of itself: `cellwarden version`.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# The longest any one package's tests may take. The whole run is budgeted at ten
+# minutes on two cores, and no package comes near this.
+TEST_TIMEOUT ?= 8m
+
+# Time per benchmark: enough for two digits, short enough to run them all often.
+BENCH_TIME ?= 200ms
+
+export VERSION BENCH_TIME
+# The device has no cgo; tests and demo are built the same way.
+export CGO_ENABLED := 0
+# Debian keeps mosquitto, ip, nft and mkfs outside an ordinary user's PATH.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "targets:           $$(scripts/build.sh -l | tr '\n' ' ')"
+
+demo: ## one story from "online" to "over quota" and back, no root, no modem
+	@go run ./agent/cmd/demo
+
+build: ## the device's binary into build/; TARGET=armv7 (or another) for a board
+	@scripts/build.sh $(or $(TARGET),host)
+
+all-targets: ## the device's binary for every target, with SHA-256 sums
+	@scripts/build.sh -s $$(scripts/build.sh -l)
+
+test: ## everything, after installing what the tests use (needs root for that)
+	@scripts/test-deps.sh
+	@go test -count=1 -vet=all -p 2 -timeout $(TEST_TIMEOUT) ./...
+
+lint: ## gofmt, go vet, staticcheck, shellcheck, no paths of one machine
+	@scripts/lint.sh
+
+bench: ## all benchmarks, as a table
+	@scripts/bench.sh
+
+clean: ## remove what was built here
+	rm -rf build dist .tmp

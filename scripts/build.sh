@@ -1,0 +1,92 @@
+#!/bin/sh
+# Builds the device's binary, static and stripped, for one or more targets:
+#
+#   scripts/build.sh [-o DIR] [-s] TARGET...   "host" is the machine at hand
+#   scripts/build.sh -l                        lists the targets
+#
+# -s also writes SHA256SUMS. The same source and VERSION give the same bytes in
+# any folder: no paths, no build id, no state of the checkout.
+set -eu
+cd "$(dirname "$0")/.."
+
+# The largest binary that a board has room for, twice, beside its logs and
+# queue: 8 MB (10^6 each) on the ARM and MIPS boards, which have 16 MB of flash
+# and more. A program that outgrew it could not update itself.
+readonly LIMIT_BYTES=8000000
+
+# target: GOOS GOARCH and the CPU level. A wrong level dies of an illegal
+# instruction, so there is one binary for each.
+table='
+armv5  GOARCH=arm    GOARM=5            ARM926: no floating point unit
+armv6  GOARCH=arm    GOARM=6            ARM1176
+armv7  GOARCH=arm    GOARM=7            Cortex-A7, A8, A9: VFPv3
+arm64  GOARCH=arm64  GOARM64=v8.0       Cortex-A35, A53, A55, A72
+mipsle GOARCH=mipsle GOMIPS=softfloat   MT7628, MT7688, MT7621: no FPU
+amd64  GOARCH=amd64  GOAMD64=v1         x86-64 POS
+'
+
+usage() {
+	echo "usage: scripts/build.sh [-o DIR] [-s] TARGET... | -l" >&2
+	exit 2
+}
+
+names() { echo "$table" | awk 'NF { print $1 }'; }
+
+out=build sums=
+while getopts o:sl opt; do
+	case $opt in
+	o) out=$OPTARG ;;
+	s) sums=yes ;;
+	l)
+		names
+		exit 0
+		;;
+	*) usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ $# -gt 0 ] || usage
+
+# net/http without its copy of HTTP/2: 0.5 MB that no part of the agent uses.
+readonly TAGS=nethttpomithttp2
+
+# build NAME FILE LIMIT [VARIABLE=VALUE...]; a LIMIT of 0 is none.
+build() {
+	name=$1 file=$2 limit=$3
+	shift 3
+	env CGO_ENABLED=0 GOOS=linux "$@" go build -trimpath -buildvcs=false -tags "$TAGS" \
+		-ldflags "-s -w -buildid= -X main.version=${VERSION:-dev}" -o "$file" ./agent/cmd/cellwarden
+	size=$(wc -c <"$file")
+	awk -v n="$name" -v f="$file" -v s="$size" -v l="$limit" 'BEGIN {
+		printf "%-7s %-24s %9d bytes  %.2f MB", n, f, s, s / 1e6
+		if (l > 0) printf " of %.0f", l / 1e6
+		print "" }'
+	if [ "$limit" -gt 0 ] && [ "$size" -gt "$limit" ]; then
+		over="$over $name"
+	fi
+}
+
+mkdir -p "$out"
+over=
+for target; do
+	if [ "$target" = host ]; then
+		build host "$out/cellwarden" 0
+		continue
+	fi
+	row=$(echo "$table" | awk -v t="$target" '$1 == t { print $2, $3 }')
+	if [ -z "$row" ]; then
+		echo "build: no target \"$target\"; there are: host $(names | tr '\n' ' ')" >&2
+		exit 2
+	fi
+	limit=$LIMIT_BYTES
+	case $row in *amd64*) limit=0 ;; esac # a computer has room
+	# shellcheck disable=SC2086 # two variables in one row
+	build "$target" "$out/cellwarden-$target" "$limit" $row
+done
+if [ -n "$sums" ]; then
+	(cd "$out" && sha256sum cellwarden-* >SHA256SUMS && cat SHA256SUMS)
+fi
+if [ -n "$over" ]; then
+	echo "build: over the limit of $LIMIT_BYTES bytes:$over (why there is one: scripts/build.sh; what is linked in: go version -m FILE)" >&2
+	exit 1
+fi

@@ -1,0 +1,38 @@
+#!/bin/sh
+# What is checked without running anything. Every check runs; the exit code is 1
+# when one of them found something.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+
+check() { # check NAME COMMAND...: the command's output is what it found
+	name=$1
+	shift
+	if out=$("$@" 2>&1) && [ -z "$out" ]; then
+		echo "ok    $name"
+	else
+		echo "FAIL  $name"
+		echo "$out" | sed 's/^/      /'
+		bad=1
+	fi
+}
+
+# A path of one machine works on no other. Scripts may use the folder for
+# temporary files, and Go tests have their own.
+# shellcheck disable=SC2317 # called through check
+paths() {
+	git grep -nIE --untracked '(^|[^[:alnum:]_.-])/(home|Users|root|tmp|work)/' -- ':!scripts' ':!.ci' ||
+		[ $? -eq 1 ]
+}
+
+check gofmt gofmt -l agent modem protocol firmware-targets scripts
+check "go vet" go vet ./...
+check staticcheck go tool staticcheck ./...
+if command -v shellcheck >/dev/null; then
+	# shellcheck disable=SC2046 # no spaces in these names
+	check shellcheck shellcheck $(git ls-files -co --exclude-standard '*.sh' .ci/run)
+else
+	echo "SKIP  shellcheck: not installed (Debian: apt-get install shellcheck)"
+fi
+check "paths of one machine" paths
+exit $bad
