@@ -58,7 +58,7 @@ func (k *Known) modemGate() GateState {
 	if k.radioOff() || k.operator.ok && k.operator.value.Mode == 2 && k.registered() != yes {
 		return GateFailed
 	}
-	if k.usbDrops() {
+	if k.usbDrops() || k.internal >= internalFailures {
 		return GateFailed
 	}
 	switch n := k.freshRestarts(); {
@@ -147,15 +147,8 @@ func (k *Known) radioGate() GateState {
 	return GateUnknown
 }
 
-// pathTrouble: probes fail, or pass and fail in turn.
-func (k *Known) pathTrouble() bool {
-	u := k.userPlane()
-	bad := 0
-	for _, n := range u.bad {
-		bad += n
-	}
-	return bad > 0
-}
+// pathTrouble: probes get no answer, or only now and then. A wrong answer is one.
+func (k *Known) pathTrouble() bool { return k.userPlane().unanswered > 0 }
 
 // serviceWorks: the own service answered last.
 func (k *Known) serviceWorks() bool { return k.userPlane().lastOK("own") == yes }

@@ -79,7 +79,7 @@ func Diagnose(k *Known, table *Weights) Diagnosis {
 	if layer == "" {
 		k.unfailed(&d, ws, table)
 	} else {
-		scores := rank(possible[layer], ws, table)
+		scores := rank(possible[layer], applicable(layer, ws), table)
 		k.decide(&d, scores, ws, layer)
 	}
 	k.explain(&d, ws)
@@ -117,6 +117,33 @@ func lowestFailed(gs []Gate) Layer {
 		}
 	}
 	return ""
+}
+
+// applicable leaves out what a failed layer makes a consequence of itself: over
+// a cell that is heard too badly, what passes of a session and of probes tells
+// the radio's faults apart and says nothing of a subscription.
+func applicable(layer Layer, ws []weighed) []weighed {
+	if layer != LayerRadio {
+		return ws
+	}
+	out := make([]weighed, 0, len(ws))
+	for _, w := range ws {
+		if w.rule.Channel == "U" {
+			w.rule.Weights = only(w.rule.Weights, WeakSignal, AntennaFault, NoCoverage, Congestion, CarrierOutage)
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+func only(all map[string]float64, classes ...Code) map[string]float64 {
+	out := make(map[string]float64, len(classes))
+	for _, c := range classes {
+		if v, ok := all[string(c)]; ok {
+			out[string(c)] = v
+		}
+	}
+	return out
 }
 
 // rank scores the classes: prior plus, per channel, the strongest entry.

@@ -140,6 +140,7 @@ type Known struct {
 	silentCmd  string
 	answered   int // commands answered since the last restart
 	everSpoke  bool
+	internal   int // answers in a row that were "phone failure" (+CME ERROR: 0)
 	restarts   []instant.Instant
 	bootSeen   bool // a boot banner and no command since
 	cfun       stamped[threegpp.Functionality]
@@ -318,7 +319,11 @@ func (k *Known) observeModem(o Observation) {
 			k.sessionUp.set(o, true)
 		}
 	case threegpp.Refusal:
+		internal := k.internal
 		k.alive(o)
+		if f.Final == "CME" && f.Code == 0 {
+			k.internal = internal + 1
+		}
 		k.refused(o, f)
 	case threegpp.Functionality:
 		k.cfun.set(o, f)
@@ -391,7 +396,7 @@ func (k *Known) observeModem(o Observation) {
 }
 
 func (k *Known) alive(o Observation) {
-	k.silentRun, k.silentFast = 0, 0
+	k.silentRun, k.silentFast, k.internal = 0, 0, 0
 	k.answered++
 	k.bootSeen = false
 }

@@ -103,6 +103,8 @@ func (k *Known) hostRules(h *hits) {
 		h.add("port_silent", "at", max(k.silentRun, 2))
 	case k.silent() == 1:
 		h.add("port_silent_once", "at", k.silentCmd)
+	case k.internal >= internalFailures:
+		h.add("cme_internal", "at", k.internal)
 	case k.answered > 0 && k.freshRestarts() == 0 && !k.usbDrops() && !k.alarmed():
 		h.add("modem_answers", "at")
 	}
@@ -134,6 +136,9 @@ func (k *Known) usbDrops() bool {
 	d := k.history.value.USBDrops10Min
 	return d != nil && *d >= 3
 }
+
+// internalFailures answers of "phone failure" in a row are not about a question.
+const internalFailures = 3
 
 // alarmed: the module warned of its supply or temperature of late.
 func (k *Known) alarmed() bool { return k.alarm.ok && k.within(k.alarm.at, eventWindow) }
@@ -192,10 +197,8 @@ func (k *Known) simRules(h *hits) {
 	if k.imsiRefused >= 2 && last.state != threegpp.SIMAbsent && last.state != threegpp.SIMRemoved && !lockState(last.state) {
 		h.add("sim_imsi_unreadable", "at:+CIMI", k.imsiRefused)
 	}
-	for _, r := range k.reg {
-		if r.value.Stat == threegpp.RegNordicNoUICC {
-			h.add("uicc_failure", r.src)
-		}
+	if r, ok := k.reg[threegpp.EPS]; ok && r.value.Stat == threegpp.RegNordicNoUICC && !lost(last.state) {
+		h.add("uicc_failure", r.src) // where the card itself was read, that says more
 	}
 	if k.validity.ok && !k.validity.value.NoCard && !k.validity.value.ValidPS {
 		h.add("card_invalid", k.validity.src)
@@ -301,7 +304,7 @@ func (k *Known) radioRules(h *hits) {
 	case !fresh || k.stepDrop() > 0: // after a step the low level is its consequence
 	case k.interference():
 		h.add("interference", src, levelWords(k.signal.value))
-	case g == threegpp.GradeExcellent || g == threegpp.GradeGood || g == threegpp.GradeFair:
+	case k.wellHeard():
 		if k.cell.value.State != threegpp.CampNoService && k.cell.value.State != threegpp.CampSearching {
 			h.add("signal_good", src, string(g), levelWords(k.signal.value))
 		}
@@ -432,9 +435,14 @@ func (k *Known) registrationRules(h *hits) {
 	} else if ok {
 		switch reg.Stat {
 		case threegpp.RegDenied, threegpp.RegEmergency, threegpp.RegRLOS:
-			if abroad {
+			switch {
+			case abroad:
 				h.add("denied_visited", src)
-			} else {
+			case k.settingsSame():
+				h.add("denied_unchanged", src)
+			case k.wellHeard():
+				h.add("denied_heard", src)
+			default:
 				h.add("denied", src)
 			}
 		case threegpp.RegSearching, threegpp.RegUnknown, threegpp.RegIdle:
@@ -453,6 +461,21 @@ func (k *Known) registrationRules(h *hits) {
 			h.add("manual_operator", k.operator.src)
 		}
 	}
+}
+
+// settingsSame reports whether what is set is known to be what worked last.
+func (k *Known) settingsSame() bool {
+	apn, imei := k.apnChanged(), k.imeiChanged()
+	return (apn == no || imei == no) && apn != yes && imei != yes && k.iccidChanged() != yes
+}
+
+// wellHeard reports whether the level is known to be good enough to work with.
+func (k *Known) wellHeard() bool {
+	switch k.grade() {
+	case threegpp.GradeExcellent, threegpp.GradeGood, threegpp.GradeFair:
+		return k.unknownRun == 0 && k.within(k.signal.at, levelWindow)
+	}
+	return false
 }
 
 // mobilityCauses reads the mobility rejects that still stand. The meaning of a

@@ -207,6 +207,9 @@ func (k *Known) apnChanged() tri {
 		return yes
 	}
 	now, last := k.apnNow(), k.lastGood.value.APN
+	if c := k.configs[1]; now == "" && c.ok && last != "" {
+		return yes // it was read, and is blank
+	}
 	if now == "" || last == "" {
 		return unknown
 	}
@@ -418,16 +421,17 @@ func (k *Known) freshProbes() []ProbeResult {
 
 // userPlane sums the fresh probes by target.
 type userPlane struct {
-	ok, bad   map[string]int // by target
-	last      map[string]ProbeResult
-	flips     int          // a target's result changed between ok and not
-	redirect  *ProbeResult // the network answered in place of the host
-	badCert   *ProbeResult // of the own service
-	portal    *ProbeResult // a wrong certificate where the host is somebody else's
-	clock     *ProbeResult
-	capped    *ProbeResult // the rate stuck to a round cap
-	carrierOK bool         // DNS of the carrier answered last
-	tested    map[string]bool
+	ok, bad    map[string]int // by target
+	last       map[string]ProbeResult
+	flips      int          // a target's result changed between ok and not
+	redirect   *ProbeResult // the network answered in place of the host
+	badCert    *ProbeResult // of the own service
+	portal     *ProbeResult // a wrong certificate where the host is somebody else's
+	clock      *ProbeResult
+	capped     *ProbeResult // the rate stuck to a round cap
+	carrierOK  bool         // DNS of the carrier answered last
+	unanswered int          // probes that met silence
+	tested     map[string]bool
 }
 
 func (k *Known) userPlane() userPlane {
@@ -477,6 +481,9 @@ func (k *Known) userPlane() userPlane {
 			}
 		} else {
 			u.bad[p.Target]++
+		}
+		if p.Result == "timeout" {
+			u.unanswered++
 		}
 		if s, seen := state[key]; seen && (s == "ok") != good {
 			u.flips++
