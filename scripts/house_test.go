@@ -59,6 +59,8 @@ var arrows = map[string][]string{
 	"agent":                top,
 	"agent/cmd/cellwarden": {"agent", "agent/cli"},
 	"agent/cmd/demo":       top,
+	"agent/demo":           top,
+	"agent/e2e":            {},
 	"modem/cmd/modemsim":   {"modem/modemtest"},
 	"scripts":              {},
 }
