@@ -438,10 +438,8 @@ func (k *Known) registrationRules(h *hits) {
 			switch {
 			case abroad:
 				h.add("denied_visited", src)
-			case k.settingsSame():
+			case k.onlyUs():
 				h.add("denied_unchanged", src)
-			case k.wellHeard():
-				h.add("denied_heard", src)
 			default:
 				h.add("denied", src)
 			}
@@ -463,10 +461,15 @@ func (k *Known) registrationRules(h *hits) {
 	}
 }
 
-// settingsSame reports whether what is set is known to be what worked last.
-func (k *Known) settingsSame() bool {
+// onlyUs reports whether a refusal that names no cause, or one that proves
+// nothing, can be laid on the subscription all the same: what is set is what
+// worked last, and machines nearby on this operator work. Without the two, a
+// bare denial may as well be an APN, an area, a roaming right or a device.
+func (k *Known) onlyUs() bool {
 	apn, imei := k.apnChanged(), k.imeiChanged()
-	return (apn == no || imei == no) && apn != yes && imei != yes && k.iccidChanged() != yes
+	same := (apn == no || imei == no) && apn != yes && imei != yes && k.iccidChanged() != yes
+	n := k.neighbours.value.Neighbours
+	return same && n.SameCarrier >= 2 && n.SameCarrierDown == 0
 }
 
 // wellHeard reports whether the level is known to be good enough to work with.
@@ -489,7 +492,7 @@ func (k *Known) mobilityCauses(h *hits) bool {
 		if !c.Protocol.MobilityProtocol() || !k.within(r.at, rejectWindow) {
 			continue
 		}
-		where := k.visited(r.plmn)
+		where := k.visited(firstOf(r.plmn, k.servingPLMN())) // who refused may be read a moment later
 		if where == unknown && k.abroad() {
 			where = yes
 		}
@@ -527,6 +530,9 @@ func (k *Known) mobilityCauses(h *hits) bool {
 			}
 		case 12, 15:
 			h.add("cause_area", r.src, words)
+			if k.onlyUs() {
+				h.add("denied_unchanged", r.src)
+			}
 		case 17, 42, 16:
 			h.add("cause_network", r.src, words)
 		case 22:
