@@ -58,7 +58,8 @@ func NewHardware(cfg config.Config, rec *modem.Recorder) (Hardware, func(), erro
 			d := dataInterface(r)
 			return d.Addr != "" && routedFrom(addr) == d.Addr
 		},
-		HearTime: func(source string, at time.Time) { clock.Tell(board.TimeSource(source), at) },
+		WatchLinks: watchLinks(clock, sel),
+		HearTime:   func(source string, at time.Time) { clock.Tell(board.TimeSource(source), at) },
 	}
 	hw.RunProbe = probeOver(cfg, func() string {
 		_, d, err := hw.Links()
@@ -233,12 +234,34 @@ func probeOver(cfg config.Config, iface func() string, clock *board.Clock) func(
 	}
 	specs := probe.Round(targets(cfg))
 	return func(ctx context.Context, s core.ProbeSpec) diag.ProbeResult {
-		env := probe.Env{Interface: iface(), Resolver: servers, Now: func() time.Time { return clock.Now().Wall }}
+		over := iface()
+		if over == "" && len(cfg.Data.Interfaces) > 0 {
+			// Over another way it would prove nothing of this line.
+			return diag.ProbeResult{Probe: s.Probe, Target: s.Target, Host: s.Host, Result: probe.NotSent, Detail: "no data interface"}
+		}
+		env := probe.Env{Interface: over, Resolver: servers, Now: func() time.Time { return clock.Now().Wall }}
 		for _, full := range specs {
 			if full.Probe == s.Probe && full.Target == s.Target && full.Host == s.Host {
 				return probe.Run(ctx, env, full)
 			}
 		}
 		return probe.Run(ctx, env, probe.Spec{Probe: s.Probe, Target: s.Target, Host: s.Host})
+	}
+}
+
+// watchLinks hears of interfaces that are deleted; nil where the kernel does not
+// tell (a sandbox without route netlink), and the polls count alone.
+func watchLinks(clock *board.Clock, sel board.Selection) func(context.Context, func(meter.Reading)) error {
+	w, err := board.OpenLinkWatch()
+	if err != nil {
+		return nil
+	}
+	return func(ctx context.Context, gone func(meter.Reading)) error {
+		defer w.Close()
+		return w.Run(ctx, clock.Now, func() board.Selection { return sel }, func(e board.LinkEvent) {
+			if e.Gone || e.Reading.Index == 0 {
+				gone(e.Reading)
+			}
+		})
 	}
 }

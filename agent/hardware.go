@@ -23,8 +23,11 @@ type Hardware struct {
 	// OpenModem opens and prepares the modem; nil: there is none.
 	OpenModem func(ctx context.Context) (Modem, error)
 	// Links reads the data interfaces, and says which one carries data now.
-	Links    func() ([]meter.Reading, diag.Interface, error)
-	RunProbe func(ctx context.Context, s core.ProbeSpec) diag.ProbeResult
+	Links func() ([]meter.Reading, diag.Interface, error)
+	// WatchLinks tells the last counters of each interface that is deleted, until
+	// ctx ends; a zero Reading says that some were missed. Nil: only polls count.
+	WatchLinks func(ctx context.Context, gone func(meter.Reading)) error
+	RunProbe   func(ctx context.Context, s core.ProbeSpec) diag.ProbeResult
 	// OverData says whether the way to addr ("ip:port", "" for anywhere) is the
 	// data interface's. Nil: only where the config binds the uplink to it.
 	OverData func(addr string) bool

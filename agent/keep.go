@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 
 	"cellwarden/agent/board"
+	"cellwarden/agent/core"
+	"cellwarden/agent/meter"
 
 	"golang.org/x/sys/unix"
 )
@@ -117,4 +120,19 @@ func (d *stateDir) salt() (string, error) {
 		d.log.Error("salt not kept; a swapped card will look new after the next start", "error", err)
 	}
 	return s, nil
+}
+
+// watchLinks brings the kernel's last words on deleted interfaces. Without them
+// the agent works on: the polls count, and lose what moved since the last one.
+func (l *loop) watchLinks(ctx context.Context) error {
+	err := l.hw.WatchLinks(ctx, func(r meter.Reading) {
+		select {
+		case l.events <- core.LinkGone{At: l.at(), Reading: r}:
+		case <-ctx.Done():
+		}
+	})
+	if err != nil {
+		l.log.Warn("deleted interfaces are not heard of any more", "error", err)
+	}
+	return nil
 }

@@ -160,6 +160,9 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 	if l.hw.OpenModem != nil {
 		g.Go(func() error { return l.line.run(ctx) })
 	}
+	if l.hw.WatchLinks != nil {
+		g.Go(func() error { return l.watchLinks(ctx) })
+	}
 	g.Go(func() error { return l.prober.run(ctx) })
 	if l.uplink.on {
 		up, err := l.newUplink(o, id)

@@ -100,6 +100,8 @@ type Core struct {
 	usage      meter.Usage
 	warnings   []protocol.Warning // of this cycle
 	cycleSeen  time.Time
+	nextCard   string // seen in the slot, its key is set after one more look
+	counting   bool   // the meter has looked since the start
 
 	cycled   int64 // Unix seconds of the last radio cycle
 	cycleDue string
@@ -244,6 +246,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.probeDone(e)
 	case Links:
 		c.links(e)
+	case LinkGone:
+		c.linkGone(e.Reading)
 	case LinkChanged:
 		c.linkChanged(e.Link)
 	case Delivered:

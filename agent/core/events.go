@@ -51,6 +51,12 @@ type (
 		Readings []meter.Reading
 		Data     diag.Interface // the one that carries data now
 	}
+	// LinkGone is the kernel's last word on an interface that was deleted; a zero
+	// Reading says that such words were lost.
+	LinkGone struct {
+		At
+		Reading meter.Reading
+	}
 	// LinkChanged is the uplink's state.
 	LinkChanged struct {
 		At

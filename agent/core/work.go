@@ -34,10 +34,7 @@ func (c *Core) noticed(fact any) {
 			c.pollAt = min(c.pollAt, c.now.Mono)
 		}
 	case threegpp.ICCID:
-		c.meter.SetSIM(c.hash(f.Value), c.now)
-		if err := c.meter.SetPlan(c.hash(f.Value), c.plan(), c.now); err != nil {
-			c.emit(Log{LevelError, "plan refused", []any{"error", err.Error()}})
-		}
+		c.card(c.hash(f.Value))
 		c.see("config", diag.Settings{APN: c.opt.APN, ICCID: c.hash(f.Value), IMEI: c.hash(c.known.Summary().IMEI)})
 	case threegpp.IMEI:
 		c.see("config", diag.Settings{APN: c.opt.APN, ICCID: c.hash(c.known.Summary().ICCID), IMEI: c.hash(f.Value)})
@@ -72,12 +69,64 @@ func (c *Core) answerAskers() {
 // trafficSpan is the "last minute" of diag.Traffic.
 const trafficSpan = 60 * time.Second
 
+// cardWait is how long the first look of a start waits for the card to be read:
+// a modem answers within seconds, and what an interface that vanishes in this
+// time has moved is the price.
+const cardWait = 20 * time.Second
+
+// ready reports whether it is known whose bytes a look finds. A board that
+// starts may have been given another card while it was off; a meter that knows
+// none yet gives all to the first that is read.
+func (c *Core) ready() bool {
+	return c.counting || !c.opt.HasModem || c.meter.SIM() == "" || c.simKey() != "" || c.now.Mono-c.start.Mono >= cardWait
+}
+
+// card takes note of the card in the slot. What moved until now belongs to the
+// one before, so that a swap is made after one more look.
+func (c *Core) card(key string) {
+	switch {
+	case key == c.meter.SIM():
+		c.nextCard = ""
+		c.setCard(key)
+	case !c.counting || c.meter.SIM() == "":
+		c.setCard(key)
+	default:
+		c.nextCard = key
+		c.linkAt = c.now.Mono
+	}
+}
+
+func (c *Core) setCard(key string) {
+	c.nextCard = ""
+	c.meter.SetSIM(key, c.now)
+	if err := c.meter.SetPlan(key, c.plan(), c.now); err != nil {
+		c.emit(Log{LevelError, "plan refused", []any{"error", err.Error()}})
+	}
+}
+
+// linkGone counts what an interface had moved when it was deleted, and looks at
+// once where it was the line's.
+func (c *Core) linkGone(r meter.Reading) {
+	if r.Index > 0 && c.counting {
+		c.meter.Final(c.now, r)
+		c.looked = true
+	}
+	if r.Index == 0 || !r.Skip || r.Interface == c.iface.Name {
+		c.linkAt = c.now.Mono
+	}
+}
+
 // links counts and looks at the data interface.
 func (c *Core) links(e Links) {
-	for _, w := range c.meter.Look(c.now, e.Readings) {
-		c.warn(w)
+	if c.ready() {
+		for _, w := range c.meter.Look(c.now, e.Readings) {
+			c.warn(w)
+		}
+		c.looked, c.counting = true, true
+		if c.nextCard != "" {
+			c.setCard(c.nextCard)
+		}
 	}
-	c.looked = true
 	if e.Data != c.iface {
 		c.iface = e.Data
 		c.traffic = nil

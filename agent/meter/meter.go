@@ -195,6 +195,9 @@ func (m *Meter) toFront(b *book) {
 	m.books = append([]*book{b}, m.books...)
 }
 
+// SIM is the key of the SIM in use, "" while none is known.
+func (m *Meter) SIM() string { return m.active().key }
+
 // SetPlan gives the SIM its tariff. It is refused with what is wrong when it
 // makes no sense; the old plan then stays. A plan for a SIM never seen opens its
 // book; the key "" is the SIM now in use.
