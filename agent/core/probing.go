@@ -105,13 +105,17 @@ func (c *Core) probeable() bool {
 // inDoubt: the path or the service is not proved. While the broker connection
 // stands over the data interface it is the proof, and costs nothing.
 func (c *Core) inDoubt() bool {
+	switch c.diag.Layer {
+	case diag.LayerRadio, diag.LayerRegistration, diag.LayerSession, diag.LayerPath, diag.LayerService:
+		return true // probeable: the interface still has its address, so ask
+	}
 	if c.uplink.OverData && c.uplink.State == "connected" {
-		return c.diag.Layer == diag.LayerPath || c.diag.Layer == diag.LayerService
+		return false
 	}
 	if c.uplink.OverData && c.uplink.State != "" && c.uplink.State != "off" {
 		return true
 	}
-	return c.diag.Layer == diag.LayerPath || c.diag.Layer == diag.LayerService || c.diag.Layer == diag.LayerRadio
+	return false
 }
 
 // needed skips what this round has decided: two foreign hosts that answer make

@@ -17,6 +17,7 @@ const (
 	minForDB      = 6.0  // a class nobody spoke for is never a verdict
 	groupForDB    = 9.0  // ... and four priors added up are not evidence either
 	memberForDB   = 7.0  // ... and a member needs evidence of its own kind
+	faintDB       = 1.0  // up to this it tells the reader something and decides nothing
 	noEvidenceDB  = -6.0 // handicap of a class that nothing speaks for, so that priors alone never lead
 	maxCandidates = 5
 	maxEvidence   = 6
@@ -101,6 +102,9 @@ func sayGates(gs []Gate, ws []weighed) {
 			if w.rule.Channel != gateChannel[g.Layer] {
 				continue
 			}
+			if g.State == GatePassed && accuses(w.rule) {
+				continue
+			}
 			for _, v := range w.rule.Weights {
 				if (g.State == GateFailed) == (v > 0) && math.Abs(v) > best {
 					best, gs[i].Fact = math.Abs(v), w.text()
@@ -108,6 +112,16 @@ func sayGates(gs []Gate, ws []weighed) {
 			}
 		}
 	}
+}
+
+// accuses: the rule speaks for some fault, whatever it rules out beside it.
+func accuses(r Rule) bool {
+	for _, v := range r.Weights {
+		if v >= 5 {
+			return true
+		}
+	}
+	return false
 }
 
 func lowestFailed(gs []Gate) Layer {
@@ -167,7 +181,7 @@ func rank(classes []Code, ws []weighed, table *Weights) []score {
 		for _, ch := range channels {
 			v := byChannel[string(ch)]
 			s.db += max(-maxWeightDB, min(maxWeightDB, v))
-			if v > 0 {
+			if v > faintDB {
 				s.forDB += v
 			}
 		}
@@ -379,7 +393,10 @@ func (k *Known) explain(d *Diagnosis, ws []weighed) {
 		case of == SuspendedUnspecified:
 			v, ok = w.rule.Weights[suspendedGroup]
 		case of == Healthy:
-			// What speaks against the faults speaks for health.
+			// What speaks against the faults and for none speaks for health.
+			if accuses(w.rule) {
+				continue
+			}
 			for _, x := range w.rule.Weights {
 				if x <= -8 {
 					v, ok = max(v, -x), true

@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -335,7 +336,10 @@ func (k *Known) observeModem(o Observation) {
 			k.alarm.set(o, f)
 		}
 	case threegpp.ModemIdentity:
-		k.identity.set(o, f)
+		// +CGMI, +CGMM and +CGMR tell one field each.
+		old := k.identity.value
+		k.identity.set(o, threegpp.ModemIdentity{Manufacturer: cmp.Or(f.Manufacturer, old.Manufacturer),
+			Model: cmp.Or(f.Model, old.Model), Revision: cmp.Or(f.Revision, old.Revision)})
 	case threegpp.SIM:
 		k.observeSIM(o, f)
 	case threegpp.SIMPresence:

@@ -741,8 +741,8 @@ func placeholderAPN(apn string) bool {
 }
 
 func (k *Known) pathRules(h *hits) {
-	if k.registered() == no && k.sessionIsUp() != yes && !k.pathProof() {
-		return
+	if up := k.sessionIsUp(); (k.registered() == no && up != yes || up == no) && !k.pathProof() {
+		return // without a session nothing can pass: that is no news of its own
 	}
 	u := k.userPlane()
 	third, own := u.lastOK("third_party"), u.lastOK("own")

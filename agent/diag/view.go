@@ -400,6 +400,7 @@ const readApart = time.Second
 // all else works) prove nothing of the path.
 func (k *Known) freshProbes() []ProbeResult {
 	lastOK := map[string]instant.Instant{}
+	gone := k.lostAt()
 	for _, p := range k.probes {
 		if p.res.Result == "ok" {
 			lastOK[p.res.Target] = p.at
@@ -410,6 +411,9 @@ func (k *Known) freshProbes() []ProbeResult {
 		if p.res.Result == "not_sent" || p.res.Probe == "ntp" {
 			continue
 		}
+		if p.res.Result == "ok" && p.at.Mono < gone.Mono {
+			continue // it worked before the line was lost
+		}
 		ok, had := lastOK[p.res.Target]
 		lasting := p.res.Result != "ok" && k.within(p.at, failureWindow) && (!had || p.at.Mono > ok.Mono)
 		if k.within(p.at, probeWindow) || lasting {
@@ -417,6 +421,31 @@ func (k *Known) freshProbes() []ProbeResult {
 		}
 	}
 	return out
+}
+
+// lostAt is when the line was last lost by the modem's own word, zero while it
+// stands: since when no registration that data rests on was read, or the
+// session closed. A probe that was answered after it proves that word wrong; one
+// from before proves nothing any more.
+func (k *Known) lostAt() instant.Instant {
+	var at instant.Instant
+	if k.registered() == no {
+		packet := k.packetRead()
+		for i := len(k.regReads) - 1; i >= 0; i-- {
+			r := k.regReads[i]
+			if packet && r.reg.Domain == threegpp.CS {
+				continue
+			}
+			if r.reg.Stat.Registered() {
+				break
+			}
+			at = r.at
+		}
+	}
+	if k.sessionUp.ok && !k.sessionUp.value && k.sessionUp.at.Mono > at.Mono {
+		at = k.sessionUp.at
+	}
+	return at
 }
 
 // userPlane sums the fresh probes by target.
