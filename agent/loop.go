@@ -15,6 +15,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/localapi"
+	"cellwarden/agent/meter"
 	"cellwarden/agent/outbox"
 	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
@@ -30,6 +31,12 @@ const (
 	commitRetry = 15 * time.Second
 	// drainAtEnd bounds what is worked off when the agent is told to stop.
 	drainAtEnd = 2 * time.Second
+	// ackSync is how often deliveries are noted on the flash, one page each time;
+	// the outbox does so itself after 256. What a power cut forgets is sent again.
+	ackSync = 15 * time.Minute
+	// bootSlack is how far the wall clock may move before the outbox is told anew
+	// when this boot began: what a clock drifts in three days.
+	bootSlack = 30 * time.Second
 )
 
 // loop owns the core. Everything else talks to it through events and calls.
@@ -40,6 +47,7 @@ type loop struct {
 	events  chan core.Event
 	calls   chan func()
 	queue   *queue
+	budget  *budget
 	version string
 	line    *line
 	prober  *prober
@@ -49,6 +57,9 @@ type loop struct {
 	commitEvery time.Duration
 	commitAt    time.Duration // mono; 0 when nothing is staged
 	commitBad   bool
+	ackAt       time.Duration           // mono of the next SyncAcks
+	bootWall    time.Time               // when this boot began, as the outbox was told; zero: not yet
+	bootAt      time.Duration           // mono, before which a failure to tell it is not repeated
 	waiting     map[uint64]chan<- error // durable appends, by seq
 	tokens      map[string]chan<- accepted
 	watchers    map[string]*watcher
@@ -189,6 +200,7 @@ func (l *loop) look() {
 		return // the counters keep; the next look has them
 	}
 	l.step(core.Links{At: l.at(), Readings: readings, Data: data})
+	l.budget.guard(meter.GuardFor(l.core.View().Usage).Share())
 }
 
 // store puts a message into the outbox. A message that cannot even be staged is
@@ -226,10 +238,35 @@ func (l *loop) store(s core.Store) {
 
 // flush commits what is due.
 func (l *loop) flush() {
-	now := l.hw.Now().Mono
-	if l.commitAt > 0 && now >= l.commitAt || !l.commitBad && l.queue.due(now.Milliseconds()) {
+	now := l.hw.Now()
+	l.bootKnown(now)
+	if l.commitAt > 0 && now.Mono >= l.commitAt || !l.commitBad && l.queue.box.Due(now.Mono.Milliseconds()) {
 		l.commit()
 	}
+	if now.Mono >= l.ackAt {
+		l.ackAt = now.Mono + ackSync
+		if err := l.queue.box.SyncAcks(); err != nil {
+			l.troubles.file("store", err, now)
+		}
+	}
+}
+
+// bootKnown tells the outbox when this boot began, as soon as the time is known:
+// what was recorded in 1970 gets its true time when it is sent.
+func (l *loop) bootKnown(now instant.Instant) {
+	if !now.Trusted || now.Mono < l.bootAt {
+		return
+	}
+	began := now.Wall.Add(-now.Mono)
+	if d := began.Sub(l.bootWall); -bootSlack < d && d < bootSlack {
+		return
+	}
+	if err := l.queue.box.SetBootWall(core.WireTime(now).Boot, began.UnixMilli()); err != nil {
+		l.bootAt = now.Mono + commitRetry
+		l.troubles.file("store", err, now)
+		return
+	}
+	l.bootWall = began
 }
 
 // commit makes the staged records durable and tells those who wait. After a
@@ -248,7 +285,7 @@ func (l *loop) commit() {
 	l.commitBad = err != nil
 	for seq, ch := range l.waiting {
 		switch {
-		case !l.queue.staged(seq):
+		case !l.queue.box.IsStaged(seq):
 			ch <- nil
 		case err != nil:
 			ch <- err
@@ -258,7 +295,7 @@ func (l *loop) commit() {
 		delete(l.waiting, seq)
 	}
 	l.commitAt = 0
-	if l.queue.hasStaged() {
+	if l.queue.box.Staged() > 0 {
 		wait := l.commitEvery
 		if err != nil {
 			wait = commitRetry
@@ -272,22 +309,13 @@ func (l *loop) commit() {
 
 // reportGaps tells the backend what was dropped.
 func (l *loop) reportGaps() {
-	l.queue.gaps(func(g outbox.Gap) error {
+	err := l.queue.gaps(func(g outbox.Gap) (core.Store, error) {
 		body, err := json.Marshal(protocol.Gap{Priority: g.Priority.String(), Count: g.Count, FirstSeq: g.FirstSeq, LastSeq: g.LastSeq,
-			From: wireStamp(g.From, false), To: wireStamp(g.To, false), Reason: string(g.Reason)})
-		if err != nil {
-			return err
-		}
-		_, err = l.queue.put(core.Store{Type: protocol.TypeGap, Priority: core.EventPriority, Body: body, At: l.at().Instant})
-		if err != nil {
-			return err
-		}
-		return l.queue.commit()
+			From: l.queue.stamp(g.From), To: l.queue.stamp(g.To), Reason: string(g.Reason)})
+		l.log.Warn("messages dropped", "priority", g.Priority.String(), "count", g.Count, "why", string(g.Reason))
+		return core.Store{Type: protocol.TypeGap, Priority: core.EventPriority, Body: body, At: l.at().Instant}, err
 	})
-}
-
-func wireStamp(s outbox.Stamp, fixed bool) protocol.Time {
-	return protocol.Time{Wall: time.UnixMilli(s.WallMS).UTC().Format("2006-01-02T15:04:05.000Z07:00"), Trusted: s.Trusted, Boot: s.Boot, MonoMS: s.MonoMS, Corrected: fixed}
+	l.troubles.file("store", err, l.hw.Now())
 }
 
 func (l *loop) persist(p core.Persist) {
@@ -372,8 +400,11 @@ func (l *loop) finish() {
 		delete(l.watchers, token)
 		close(w.progress)
 	}
-	if err := l.queue.close(); err != nil {
+	if err := l.queue.box.Close(); err != nil {
 		l.log.Error("outbox not closed", "error", err)
+	}
+	if err := l.budget.close(); err != nil {
+		l.log.Error("the day's traffic not kept", "error", err)
 	}
 	l.saver.close()
 }

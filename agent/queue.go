@@ -1,7 +1,8 @@
 package agent
 
 import (
-	"sync"
+	"bytes"
+	"time"
 
 	"cellwarden/agent/core"
 	"cellwarden/agent/outbox"
@@ -9,8 +10,8 @@ import (
 	"cellwarden/protocol"
 )
 
-// queue is the outbox between its two users: the loop appends and commits, the
-// uplink takes and acks. The outbox has one owner at a time; mu hands it over.
+// queue puts the loop's messages into the outbox and gives them to the uplink as
+// envelopes. The outbox is safe for both at once; reports belongs to the loop.
 //
 // A record's payload is the message type, a newline and the body. The envelope
 // is made when it is sent: only then its number is fixed and its time may be
@@ -18,14 +19,16 @@ import (
 type queue struct {
 	device string
 	wake   chan struct{}
+	box    *outbox.Outbox
 
-	mu  sync.Mutex
-	box *outbox.Outbox
-	err error // of the last commit, nil after one that worked
+	// reports are the gap messages whose gap the outbox still holds, by number:
+	// the gap is taken over only when its report is on the flash, and a commit
+	// that fails for a while makes no second report of it.
+	reports map[uint64]outbox.Gap
 }
 
 func newQueue(device string, box *outbox.Outbox) *queue {
-	return &queue{device: device, box: box, wake: make(chan struct{}, 1)}
+	return &queue{device: device, box: box, wake: make(chan struct{}, 1), reports: map[uint64]outbox.Gap{}}
 }
 
 var priorities = map[core.Priority]outbox.Priority{
@@ -36,144 +39,104 @@ var priorities = map[core.Priority]outbox.Priority{
 func (q *queue) put(s core.Store) (uint64, error) {
 	payload := append(append([]byte(s.Type), '\n'), s.Body...)
 	w := core.WireTime(s.At)
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	return q.box.Append(priorities[s.Priority], outbox.Stamp{Boot: w.Boot, MonoMS: w.MonoMS,
 		WallMS: s.At.Wall.UnixMilli(), Trusted: s.At.Trusted}, payload)
 }
 
-// commit makes what is staged durable. durable reports whether seq is.
+// commit makes what is staged durable and tells the uplink.
 func (q *queue) commit() error {
-	q.mu.Lock()
 	err := q.box.Commit()
-	q.err = err
-	q.mu.Unlock()
-	q.nudge()
-	return err
-}
-
-func (q *queue) nudge() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
+	return err
 }
 
-func (q *queue) staged(seq uint64) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.box.IsStaged(seq)
-}
-
-func (q *queue) due(monoMS int64) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.box.Due(monoMS)
-}
-
-func (q *queue) hasStaged() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.box.Staged() > 0
-}
-
-func (q *queue) stats() (outbox.Stats, int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.box.Stats(), q.box.Len()
-}
-
-// gaps takes over what was lost: report stores the report of each.
-func (q *queue) gaps(report func(outbox.Gap) error) {
-	q.mu.Lock()
-	gaps := q.box.Gaps()
-	q.mu.Unlock()
-	for _, g := range gaps {
-		if report(g) != nil {
-			return
+// gaps takes over what was lost. report makes the message that tells of one.
+// After a crash between the two commits a gap is told twice, never not at all.
+func (q *queue) gaps(report func(outbox.Gap) (core.Store, error)) error {
+	for seq, g := range q.reports {
+		if q.box.IsStaged(seq) {
+			return nil // the next commit tries again
 		}
-		q.mu.Lock()
-		err := q.box.AckGaps(g)
-		q.mu.Unlock()
-		if err != nil {
-			return
+		if err := q.box.AckGaps(g); err != nil {
+			return err
 		}
+		delete(q.reports, seq)
 	}
+	gaps := q.box.Gaps()
+	if len(gaps) == 0 {
+		return nil
+	}
+	for _, g := range gaps {
+		s, err := report(g)
+		if err != nil {
+			return err
+		}
+		seq, err := q.put(s)
+		if err != nil {
+			return err
+		}
+		q.reports[seq] = g
+	}
+	if err := q.commit(); err != nil {
+		return err
+	}
+	for seq, g := range q.reports {
+		if err := q.box.AckGaps(g); err != nil {
+			return err
+		}
+		delete(q.reports, seq)
+	}
+	return nil
 }
 
-// timeKnown says when this boot began, so that earlier stamps can be put right.
-func (q *queue) timeKnown(boot string, bootWallMS int64) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.box.SetBootWall(boot, bootWallMS)
-}
-
-func (q *queue) close() error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.box.Close()
+// stamp is at as it goes over the wire: put right where the time of its boot has
+// become known since.
+func (q *queue) stamp(at outbox.Stamp) protocol.Time {
+	at, fixed := q.box.Corrected(at)
+	return protocol.Time{Wall: time.UnixMilli(at.WallMS).UTC().Format("2006-01-02T15:04:05.000Z07:00"), Trusted: at.Trusted,
+		Boot: at.Boot, MonoMS: at.MonoMS, Corrected: fixed}
 }
 
 // Take implements uplink.Source.
 func (q *queue) Take(max, maxBytes int) []uplink.Item {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var items []uplink.Item
-	var seqs, bad []uint64
-	for _, r := range q.box.Peek(max, maxBytes) {
-		seqs = append(seqs, r.Seq)
-		item, err := q.item(r)
-		if err != nil {
-			bad = append(bad, r.Seq)
-			continue
+	for {
+		records := q.box.Peek(max, maxBytes)
+		items := make([]uplink.Item, 0, len(records))
+		for _, r := range records {
+			q.box.Take(r.Seq)
+			item, err := q.item(r)
+			if err != nil {
+				// Its checksum holds and it is still no message: a fault of this
+				// program wrote it. It would block the rest for ever.
+				_ = q.box.Ack(r.Seq) // a failure costs another look after the restart
+				continue
+			}
+			items = append(items, item)
 		}
-		items = append(items, item)
+		// Nothing but unreadable ones must not look like an empty outbox.
+		if len(items) > 0 || len(records) == 0 {
+			return items
+		}
 	}
-	q.box.Take(seqs...)
-	if len(bad) > 0 {
-		// A record whose own checksum holds and that is still no message was
-		// written by a fault of ours: it would block the rest for ever.
-		_ = q.box.Ack(bad...)
-	}
-	return items
 }
 
 func (q *queue) item(r outbox.Record) (uplink.Item, error) {
-	t, body := protocol.Type(r.Payload), []byte(nil)
-	for i, b := range r.Payload {
-		if b == '\n' {
-			t, body = protocol.Type(r.Payload[:i]), r.Payload[i+1:]
-			break
-		}
-	}
-	at, fixed := q.box.Corrected(r.At)
-	env := protocol.Envelope{V: protocol.Version, Device: q.device, Epoch: q.box.Epoch(), Seq: r.Seq, Type: t,
-		At: wireStamp(at, fixed), Body: body}
+	t, body, _ := bytes.Cut(r.Payload, []byte{'\n'})
+	env := protocol.Envelope{V: protocol.Version, Device: q.device, Epoch: q.box.Epoch(), Seq: r.Seq, Type: protocol.Type(t),
+		At: q.stamp(r.At), Body: body}
 	data, err := protocol.MarshalEnvelope(env)
-	return uplink.Item{Seq: r.Seq, Type: t, Payload: data, Urgent: r.Priority == outbox.Alert}, err
+	return uplink.Item{Seq: r.Seq, Type: env.Type, Payload: data, Urgent: r.Priority == outbox.Alert}, err
 }
 
-// Ack implements uplink.Source.
-func (q *queue) Ack(seqs []uint64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err := q.box.Ack(seqs...); err != nil {
-		q.err = err // they will be sent again, with the same numbers
-	}
-}
+// Ack implements uplink.Source. What could not be noted is sent again after a
+// restart, with the same numbers; the outbox's Stats hold the error.
+func (q *queue) Ack(seqs []uint64) { _ = q.box.Ack(seqs...) }
 
 // Release implements uplink.Source.
-func (q *queue) Release(seqs []uint64) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.box.Release(seqs...)
-}
+func (q *queue) Release(seqs []uint64) { q.box.Release(seqs...) }
 
 // Wake implements uplink.Source.
 func (q *queue) Wake() <-chan struct{} { return q.wake }
-
-func (q *queue) epoch() string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.box.Epoch()
-}

@@ -105,7 +105,8 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 	}
 	events := make(chan core.Event, eventQueue)
 	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, events: events, calls: make(chan func()), queue: q,
-		line: newLine(o.Hardware, events), prober: newProber(o.Hardware, events), saver: files, commitEvery: cfg.Store.CommitEvery.Std(),
+		line: newLine(o.Hardware, events), prober: newProber(o.Hardware, events), saver: files,
+		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
 	if l.core, err = startCore(copt, o, files, kept); err != nil {
@@ -144,7 +145,7 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 	b := &backend{loop: l, recorder: o.Recorder}
 	listeners, err := o.listen(b)
 	if err != nil {
-		_ = l.queue.close()
+		_ = l.queue.box.Close()
 		return err
 	}
 	// The loop outlives its helpers, so that their last words are heard.
@@ -281,7 +282,7 @@ func (l *loop) newUplink(o Options, id string) (*uplink.Uplink, error) {
 		OnEvent: func(e uplink.Event) { l.fromUplink(e, files) }, ClientID: u.ClientID, User: u.Username, Password: password.Reveal(),
 		TLS: uplink.TLS{CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, ServerName: u.ServerName, Pins: u.PinSHA256,
 			SessionFile: filepath.Join(o.Config.Store.Dir, "tls.sessions")},
-		State: state, Timing: timing}
+		Admit: l.admit, State: state, Timing: timing}
 	if len(o.Config.Data.Interfaces) > 0 {
 		opt.Interface = bindTo(u.Interface, o.Config.Data.Interfaces)
 	}

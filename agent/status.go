@@ -18,7 +18,6 @@ type uplinkView struct {
 	on         bool
 	day        string
 	sent       uint64
-	bytes      uint64
 	retryAt    time.Duration
 	modemPort  string
 	profile    string
@@ -50,12 +49,13 @@ func (l *loop) status() localapi.Status {
 		s.Probes = append(s.Probes, localapi.Probe{Probe: p.Result.Probe, Target: p.Result.Target, Host: p.Result.Host,
 			Result: p.Result.Result, Millis: p.Result.Millis, AgoS: int64(now.Sub(p.At) / time.Second)})
 	}
-	st, waiting := l.queue.stats()
+	st, waiting := l.queue.box.Stats(), l.queue.box.Len()
 	s.Outbox = localapi.Outbox{Waiting: waiting, Bytes: st.Bytes, CapBytes: st.CapBytes, Dropped: st.Evicted, LastError: st.LastError}
 	if waiting > 0 && st.Oldest.Boot == core.WireTime(now).Boot {
 		s.Outbox.OldestS = (now.Mono.Milliseconds() - st.Oldest.MonoMS) / 1000
 	}
-	s.Uplink = localapi.Uplink{State: "off", SentToday: l.uplink.sent, BytesToday: l.uplink.bytes}
+	s.Uplink = localapi.Uplink{State: "off", SentToday: l.uplink.sent}
+	_, s.Uplink.BytesToday = l.budget.left(now)
 	if l.uplink.on {
 		s.Uplink.State, s.Uplink.Broker, s.Uplink.LastError = "connecting", v.Uplink.Broker, v.Uplink.Reason
 		if v.Uplink.State != "" {

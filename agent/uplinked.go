@@ -7,6 +7,7 @@ import (
 
 	"cellwarden/agent/core"
 	"cellwarden/agent/uplink"
+	"cellwarden/protocol"
 )
 
 // fromUplink turns the uplink's events into the core's. It is called from the
@@ -44,10 +45,9 @@ func (l *loop) fromUplink(e uplink.Event, files *stateDir) {
 		l.events <- core.Received{At: core.At{Instant: e.At}, Raw: e.Raw}
 	case uplink.Traffic:
 		l.events <- core.Spent{At: at, Bytes: e.WireBytes}
-		l.post(func() {
-			l.today()
-			l.uplink.bytes += e.WireBytes
-		})
+		if err := l.budget.spend(e.WireBytes, at.Instant); err != nil {
+			l.log.Warn("the day's traffic not kept", "error", err)
+		}
 	case uplink.StateChanged:
 		data, err := json.Marshal(e.State)
 		if err == nil {
@@ -78,11 +78,20 @@ type posted struct {
 	f func()
 }
 
-// today starts the day's counters anew.
+// today starts the day's counter anew.
 func (l *loop) today() {
 	if day := l.hw.Now().Wall.UTC().Format(time.DateOnly); day != l.uplink.day {
-		l.uplink.day, l.uplink.sent, l.uplink.bytes = day, 0, 0
+		l.uplink.day, l.uplink.sent = day, 0
 	}
+}
+
+// admit implements uplink.Options.Admit.
+func (l *loop) admit(t protocol.Type, bytes int) bool {
+	ok, news := l.budget.admit(t, bytes, l.hw.Now())
+	if news != "" {
+		l.log.Warn("the day's bytes are used up; they wait until midnight UTC", "what", string(news), "budget", l.budget.limit)
+	}
+	return ok
 }
 
 func words(why uplink.Why, err error) string {
