@@ -17,12 +17,14 @@ check() { # check NAME COMMAND...: the command's output is what it found
 	fi
 }
 
-# A path of one machine works on no other. Scripts may use the folder for
-# temporary files, and Go tests have their own.
+# A path of one machine works on no other. The folder for temporary files is
+# everywhere, but only scripts and what a reader types may name it: Go tests have
+# one of their own.
 # shellcheck disable=SC2317 # called through check
 paths() {
-	git grep -nIE --untracked '(^|[^[:alnum:]_.-])/(home|Users|root|tmp|work)/' -- ':!scripts' ':!.ci' ||
-		[ $? -eq 1 ]
+	git grep -nIE --untracked '(^|[^[:alnum:]_.-])/(home|Users|root|work)/' -- ':!scripts'
+	git grep -nIE --untracked '(^|[^[:alnum:]_.-])/tmp/' -- ':!scripts' ':!*.md'
+	true # what they found is what counts
 }
 
 check gofmt gofmt -l agent modem protocol firmware-targets scripts
