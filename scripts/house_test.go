@@ -42,7 +42,7 @@ var arrows = map[string][]string{
 	"agent/text":    {"agent/diag"},
 	"agent/core":    {"agent/diag", "agent/instant", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
-	"agent/explain": {"agent/diag", "agent/instant", "agent/text", "modem/threegpp", "protocol"},
+	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 
 	"agent/config":          {"agent/diag", "protocol", "firmware-targets"},
 	"agent/board":           {"agent/diag", "agent/instant", "agent/meter", "firmware-targets"},
