@@ -4,7 +4,7 @@ import "cellwarden/modem/threegpp"
 
 // gates walks the ladder from the port to the service. The lowest gate that
 // failed names the layer that is judged; those above it are masked.
-func (k *Known) gates() []Gate {
+func (k *sight) gates() []Gate {
 	state := map[Layer]GateState{
 		LayerPort: k.portGate(), LayerModem: k.modemGate(), LayerSIM: k.simGate(), LayerRadio: k.radioGate(),
 		LayerRegistration: k.registrationGate(), LayerSession: k.sessionGate(),
@@ -114,9 +114,9 @@ func (k *Known) simGate() GateState {
 	return GateUnknown
 }
 
-func (k *Known) radioGate() GateState {
+func (k *sight) radioGate() GateState {
 	reg := k.registered()
-	if k.stepDrop() > 0 && !k.serviceWorks() {
+	if k.drop > 0 && !k.serviceWorks() {
 		return GateFailed
 	}
 	g := k.grade()
@@ -148,10 +148,10 @@ func (k *Known) radioGate() GateState {
 }
 
 // pathTrouble: probes get no answer, or only now and then. A wrong answer is one.
-func (k *Known) pathTrouble() bool { return k.userPlane().unanswered > 0 }
+func (k *sight) pathTrouble() bool { return k.plane.unanswered > 0 }
 
 // serviceWorks: the own service answered last.
-func (k *Known) serviceWorks() bool { return k.userPlane().lastOK("own") == yes }
+func (k *sight) serviceWorks() bool { return k.plane.lastOK("own") == yes }
 
 func (k *Known) registrationGate() GateState {
 	switch k.registered() {
@@ -206,9 +206,9 @@ func informational(c threegpp.RejectCause) tri {
 	return no
 }
 
-func (k *Known) pathGates() (path, service GateState) {
+func (k *sight) pathGates() (path, service GateState) {
 	path, service = GateUnknown, GateUnknown
-	u := k.userPlane()
+	u := k.plane
 	third, own := u.lastOK("third_party"), u.lastOK("own")
 	switch {
 	case u.redirect != nil, u.portal != nil, u.capped != nil && own != yes, third == yes && own == no && k.slowedPlan():

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // Thresholds of a verdict (diagnosis.md §5.1 and §7). In decibans of margin to
@@ -62,8 +63,19 @@ type score struct {
 	p      float64
 }
 
+// A sight is what one judgement looks at: what is known, and what is worked out
+// of it once because several rules and gates ask for it.
+type sight struct {
+	*Known
+	plane userPlane
+	drop  float64 // a fall of the level that stays, in dB
+}
+
+func (k *Known) look() *sight { return &sight{k, k.userPlane(), k.stepDrop()} }
+
 // Diagnose judges what is known. It is a function of Known and the table alone.
-func Diagnose(k *Known, table *Weights) Diagnosis {
+func Diagnose(known *Known, table *Weights) Diagnosis {
+	k := known.look()
 	if table == nil {
 		table = DefaultWeights
 	}
@@ -165,21 +177,20 @@ func rank(classes []Code, ws []weighed, table *Weights) []score {
 	var out []score
 	for _, c := range classes {
 		s := score{class: c, db: 10 * math.Log10(max(table.Priors[string(c)], 0.1)/100)}
-		byChannel := map[string]float64{}
+		var byChannel [len(channels)]float64
 		for _, w := range ws {
 			v, ok := w.effect(c)
 			if !ok {
 				continue
 			}
-			if math.Abs(v) > math.Abs(byChannel[w.rule.Channel]) {
-				byChannel[w.rule.Channel] = v
+			if ch := strings.Index(channels, w.rule.Channel); math.Abs(v) > math.Abs(byChannel[ch]) {
+				byChannel[ch] = v
 			}
 			if w.rule.Member && v > s.member {
 				s.member = v
 			}
 		}
-		for _, ch := range channels {
-			v := byChannel[string(ch)]
+		for _, v := range byChannel {
 			s.db += max(-maxWeightDB, min(maxWeightDB, v))
 			if v > faintDB {
 				s.forDB += v
@@ -203,7 +214,7 @@ func rank(classes []Code, ws []weighed, table *Weights) []score {
 }
 
 // decide names a class, the group, or neither.
-func (k *Known) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
+func (k *sight) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
 	group := score{class: SuspendedUnspecified}
 	var outside []score
 	var inside []score
@@ -259,7 +270,7 @@ func (k *Known) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
 	if d.Class == WeakSignal && k.interference() {
 		d.Detail = phrase("detail.interference")
 	}
-	if d.Class == CloudUnreachable && k.userPlane().clock != nil {
+	if d.Class == CloudUnreachable && k.plane.clock != nil {
 		d.Detail = phrase("detail.clock")
 	}
 }
@@ -346,6 +357,9 @@ func (k *Known) unfailed(d *Diagnosis, ws []weighed, table *Weights) {
 	if well > 0 && !k.held() && port != GateUnknown || service == GatePassed {
 		d.Class, d.Verdict = Healthy, AllWell
 		d.Candidates = []Candidate{{Healthy, well}}
+		if path == GateUnknown && service == GateUnknown {
+			d.Detail = phrase("detail.unproved")
+		}
 		d.MarginDB = marginDB(well, 1-well)
 		return
 	}
@@ -455,7 +469,7 @@ func TraceOf(k *Known, table *Weights) []Trace {
 		table = DefaultWeights
 	}
 	var out []Trace
-	for _, h := range k.collect() {
+	for _, h := range k.look().collect() {
 		r := table.Rule[h.rule]
 		out = append(out, Trace{h.rule, r.Channel, h.source, h.text(), r.Weights})
 	}

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ func (h *hits) add(rule, source string, args ...any) {
 
 // collect runs every rule over what is known. The order is that of the layers,
 // so that a trace reads from the port upwards.
-func (k *Known) collect() hits {
+func (k *sight) collect() hits {
 	var h hits
 	k.hostRules(&h)
 	k.simRules(&h)
@@ -296,12 +297,12 @@ func (k *Known) interference() bool {
 	return k.signal.ok && s.RSRP != nil && *s.RSRP >= -100 && (s.SINR != nil && *s.SINR <= -3 || s.RSRQ != nil && *s.RSRQ <= -18)
 }
 
-func (k *Known) radioRules(h *hits) {
+func (k *sight) radioRules(h *hits) {
 	src := "at:" + k.signal.value.Source
 	g := k.grade()
 	fresh := k.signal.ok && k.within(k.signal.at, levelWindow) && k.unknownRun == 0
 	switch {
-	case !fresh || k.stepDrop() > 0: // after a step the low level is its consequence
+	case !fresh || k.drop > 0: // after a step the low level is its consequence
 	case k.interference():
 		h.add("interference", src, levelWords(k.signal.value))
 	case k.wellHeard():
@@ -315,7 +316,7 @@ func (k *Known) radioRules(h *hits) {
 	case g == threegpp.GradeVeryWeak || g == threegpp.GradeUnusable:
 		h.add("signal_unusable", src, levelWords(k.signal.value))
 	}
-	if d := k.stepDrop(); d > 0 {
+	if d := k.drop; d > 0 {
 		h.add("step_drop", src, fnum(d))
 	} else if hist := k.history.value.RSRP; len(hist) >= 3 && median(hist) <= -115 {
 		h.add("long_weak", "history")
@@ -487,7 +488,11 @@ func (k *Known) wellHeard() bool {
 // cause was found that says anything.
 func (k *Known) mobilityCauses(h *hits) bool {
 	implicit, before := 0, len(*h)
-	for _, r := range k.rejects {
+	// The packet domain's word first: the voice domain's of the same refusal only
+	// repeats it.
+	ordered := slices.Clone(k.rejects)
+	slices.SortStableFunc(ordered, func(a, b reject) int { return voice(a) - voice(b) })
+	for _, r := range ordered {
 		c := r.rej.Cause
 		if !c.Protocol.MobilityProtocol() || !k.within(r.at, rejectWindow) {
 			continue
@@ -552,6 +557,13 @@ func (k *Known) mobilityCauses(h *hits) bool {
 		}
 	}
 	return len(*h) > before
+}
+
+func voice(r reject) int {
+	if r.rej.Cause.Protocol == threegpp.MM {
+		return 1
+	}
+	return 0
 }
 
 func causeWords(c threegpp.RejectCause) string {
@@ -730,9 +742,12 @@ func (k *Known) subscriptionPCO(h *hits) {
 	}
 }
 
+// apnMarks are what people put between the words of a placeholder.
+var apnMarks = strings.NewReplacer("-", "", "_", "", ".", "", " ", "", "<", "", ">", "")
+
 // placeholderAPN knows names that only a template has.
 func placeholderAPN(apn string) bool {
-	a := strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "", " ", "", "<", "", ">", "").Replace(apn))
+	a := strings.ToLower(apnMarks.Replace(apn))
 	switch a {
 	case "yourapn", "myapn", "apn", "apnname", "apnhere", "insertapn", "changeme", "setapn", "enterapn", "internetapn", "yourapnhere", "apnexample", "exampleapn", "testapn", "none", "xxx", "xxxx":
 		return true
@@ -740,11 +755,11 @@ func placeholderAPN(apn string) bool {
 	return false
 }
 
-func (k *Known) pathRules(h *hits) {
+func (k *sight) pathRules(h *hits) {
 	if up := k.sessionIsUp(); (k.registered() == no && up != yes || up == no) && !k.pathProof() {
 		return // without a session nothing can pass: that is no news of its own
 	}
-	u := k.userPlane()
+	u := k.plane
 	third, own := u.lastOK("third_party"), u.lastOK("own")
 	pingOK, modemBad, dns, times := k.moduleProbes()
 	switch {
@@ -820,8 +835,8 @@ const silentRounds = 6
 
 // pathProof reports whether a probe was answered recently: then packets do
 // pass, whatever the registration line says.
-func (k *Known) pathProof() bool {
-	u := k.userPlane()
+func (k *sight) pathProof() bool {
+	u := k.plane
 	return u.ok["own"]+u.ok["third_party"] > 0
 }
 
