@@ -202,6 +202,30 @@ type Reply struct {
 	Result json.RawMessage `json:"result,omitempty"`
 }
 
+// Settings are what a "config" command may set, by the config file's names.
+// Empty ones stay as they are. Durations are written "30m".
+type Settings struct {
+	ReportEvery string            `json:"uplink.report_every,omitempty"` // 1m to 168h
+	ProbeEvery  string            `json:"probes.interval,omitempty"`     // 1m to 168h
+	Hold        map[string]string `json:"diag.hold,omitempty"`           // by class, 0s to 24h
+	Plan        *Plan             `json:"plan,omitempty"`
+}
+
+// ConfigArgs are the args of "config". Reset drops what earlier commands set,
+// pushed plans too, before the rest is taken over.
+type ConfigArgs struct {
+	Settings
+	Reset bool `json:"reset,omitempty"`
+}
+
+// BundlePart is the result in each answer to "bundle": joined in order of Part,
+// the GZ make one gzip file with a recording in JSON.
+type BundlePart struct {
+	Part  int    `json:"part"` // from 1
+	Parts int    `json:"parts"`
+	GZ    []byte `json:"gz"`
+}
+
 // Learned tells the backend what a verdict turned out to be.
 type Learned struct {
 	Carrier   string `json:"carrier,omitempty"`

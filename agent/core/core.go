@@ -22,6 +22,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
+	"cellwarden/agent/record"
 	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
 )
@@ -62,6 +63,8 @@ type Core struct {
 	start instant.Instant
 
 	known diag.Known
+	clock record.Stamper
+	ring  record.Ring // what known rests on, for export
 	meter *meter.Meter
 	diag  diag.Diagnosis
 
@@ -93,6 +96,8 @@ type Core struct {
 	// from outside
 	simStatus  *protocol.SIMStatus
 	pushedPlan *protocol.Plan
+	settings   protocol.Settings // by command, over the file's
+	file       fileSettings
 	neighbours *protocol.Neighbours
 	replay     protocol.Replay
 	askers     []asker // who waits for a diagnosis
@@ -152,8 +157,9 @@ func New(opt Options, at instant.Instant, snapshot []byte, m *meter.Meter) (*Cor
 		}
 	}
 	c.probes.init(opt)
+	c.useKept()
 	c.pollAt, c.slowAt, c.linkAt = at.Mono, at.Mono, at.Mono
-	c.reportAt = at.Mono + opt.ReportEvery
+	c.reportAt = at.Mono + c.opt.ReportEvery
 	if err := c.applyPlan(); err != nil {
 		return nil, err
 	}
@@ -215,8 +221,13 @@ func (c *Core) hash(id string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
+// see folds one fact into what is known, and keeps it for the export.
 func (c *Core) see(source string, fact any) {
-	c.known.Observe(diag.Observation{At: c.now, Source: source, Fact: fact})
+	o := diag.Observation{At: c.clock.Stamp(c.now), Source: source, Fact: fact}
+	c.known.Observe(o)
+	if err := c.ring.Add(record.Mask(o, c.hash)); err != nil {
+		c.emit(Log{LevelError, "not recorded", []any{"error", err.Error()}})
+	}
 }
 
 // Step takes one event and says what to do. Events come in order of time.
@@ -233,7 +244,7 @@ func (c *Core) Step(ev Event) []Effect {
 		judge = e.Unsolicited
 	case RoundDone:
 		c.polling = false
-		c.known.Observe(diag.Observation{At: c.now, Source: "clock", Fact: struct{}{}})
+		c.see("clock", struct{}{})
 		c.afterRound(e)
 	case PortState:
 		c.modemUp = e.State == "ok"

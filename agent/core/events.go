@@ -168,6 +168,8 @@ type (
 	}
 	// CycleRadio switches the radio off and on, to clear a reject that sticks.
 	CycleRadio struct{ Why string }
+	// SendBundle answers the command ID with the flight recorder's content.
+	SendBundle struct{ ID string }
 	// Log writes one line; Attrs are key, value pairs.
 	Log struct {
 		Level int
@@ -183,4 +185,5 @@ func (Store) effect()       {}
 func (Persist) effect()     {}
 func (Answer) effect()      {}
 func (CycleRadio) effect()  {}
+func (SendBundle) effect()  {}
 func (Log) effect()         {}

@@ -8,6 +8,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
+	"cellwarden/agent/record"
 	"cellwarden/protocol"
 )
 
@@ -23,6 +24,7 @@ type kept struct {
 	LastGood   diag.LastGood       `json:"last_good"`
 	SIMStatus  *protocol.SIMStatus `json:"sim_status,omitempty"`
 	Plan       *protocol.Plan      `json:"plan,omitempty"`
+	Settings   protocol.Settings   `json:"settings"`
 	Replay     protocol.Replay     `json:"replay"`
 	Cycled     int64               `json:"cycled,omitempty"`
 	ProbeDay   int64               `json:"probe_day,omitempty"`
@@ -58,7 +60,7 @@ const keptVersion = 1
 
 func (c *Core) snapshot() []byte {
 	data, err := json.Marshal(kept{V: keptVersion, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
-		SIMStatus: c.simStatus, Plan: c.pushedPlan, Replay: c.replay, Cycled: c.cycled,
+		SIMStatus: c.simStatus, Plan: c.pushedPlan, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
@@ -77,6 +79,7 @@ func (c *Core) restore(data []byte) error {
 	}
 	c.standing, c.last, c.lastGood = k.Standing.fault(), k.Last.fault(), k.LastGood
 	c.simStatus, c.pushedPlan, c.replay, c.cycled = k.SIMStatus, k.Plan, k.Replay, k.Cycled
+	c.settings = k.Settings
 	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent
 	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
 	return nil
@@ -153,3 +156,17 @@ func (c *Core) View() View {
 
 // Meter gives the views the books; read only.
 func (c *Core) Meter() *meter.Meter { return c.meter }
+
+// Recording is what the judgement of this moment rests on, and the judgement.
+type Recording struct {
+	Entries   []record.Entry
+	Dropped   int // entries that were thinned out of a full ring
+	Diagnosis diag.Diagnosis
+	Priors    map[string]float64 // those that experience moved, in per cent
+}
+
+// Recording exports the flight recorder. Judged again, its entries give the
+// Diagnosis (package explain).
+func (c *Core) Recording() Recording {
+	return Recording{Entries: c.ring.Export(), Dropped: c.ring.Dropped(), Diagnosis: diag.Diagnose(&c.known, c.opt.Weights)}
+}

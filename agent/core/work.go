@@ -331,6 +331,10 @@ func (c *Core) obey(cmd protocol.Command) {
 		}
 		c.confirmed(was.Class, "backend")
 		c.reply(cmd.ID, nil, nil)
+	case "bundle":
+		c.emit(SendBundle{ID: cmd.ID})
+	case "config":
+		c.configure(cmd)
 	default:
 		c.reply(cmd.ID, fmt.Errorf("%q is not something this version can do", cmd.Do), nil)
 	}
@@ -367,5 +371,5 @@ func (c *Core) reply(id string, err error, result any) {
 	if result != nil {
 		r.Result, _ = json.Marshal(result)
 	}
-	c.store(protocol.TypeReply, EventPriority, r, true, "")
+	c.store(protocol.TypeReply, Alert, r, true, "") // somebody waits: it passes the backlog
 }
