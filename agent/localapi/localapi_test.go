@@ -477,6 +477,35 @@ func TestClientSaysWhyItCannotReachTheDaemon(t *testing.T) {
 	}
 }
 
+func TestClientSurvivesWhatIsNoServerOfOurs(t *testing.T) {
+	for _, tt := range []struct{ name, answer, want string }{
+		{"closes at once", "", "unexpected EOF"},
+		{"another protocol", "220 mail ready\r\n", "malformed HTTP"},
+		{"a header without bounds", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: " + strings.Repeat("x", 2*maxHeader) + "\r\n\r\n{}", "unexpected EOF"},
+		{"half a body", "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "unexpected EOF"},
+		{"no JSON", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", "answer not understood"},
+		{"a refusal in other words", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "GET /v1/status: 502 Bad Gateway"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s.sock"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				if c, err := l.Accept(); err == nil {
+					c.Read(make([]byte, 4096)) // one write, one read
+					io.WriteString(c, tt.answer)
+					c.Close()
+				}
+			}()
+			if _, err := NewClient(l.Addr().String()).Status(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Status: %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestMoreClientsThanSlotsAreServedInTurn(t *testing.T) {
 	c, _ := serveFake(t, &fake{})
 	errs := make(chan error)
