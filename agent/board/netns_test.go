@@ -2,14 +2,11 @@ package board_test
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"cellwarden/agent/board"
 	"cellwarden/agent/board/boardtest"
@@ -171,78 +168,20 @@ func TestLastWordOfADeletedInterface(t *testing.T) {
 	var truth uint64
 	const n, size = 40, 1000 + 28
 	for range 5 {
-		tun := openTun(t, ns, "wwan0")
+		tun := boardtest.OpenTun(t, ns, "wwan0")
 		ns.IP("addr", "add", "10.78.0.2/24", "dev", "wwan0")
 		ns.IP("link", "set", "wwan0", "up")
-		tun.echo(ns, n)
+		tun.Echo("10.78.0.9:9", n)
 		look()
-		tun.echo(ns, n)
+		tun.Echo("10.78.0.9:9", n)
 		truth += 2 * 2 * n * size
-		tun.close()
+		tun.Close()
 		m.Final(clock.Now(), (<-gone).Reading)
 	}
 	counted := look()
 	t.Logf("truth %d, meter %d after 5 interfaces that vanished", truth, counted)
 	if counted != truth {
 		t.Errorf("%d off", int64(counted)-int64(truth))
-	}
-}
-
-// tun is the program's side of a tun interface.
-type tun struct {
-	t  *testing.T
-	fd int
-}
-
-func openTun(t *testing.T, ns *boardtest.NetNS, name string) tun {
-	t.Helper()
-	var fd int
-	var err error
-	ns.Run(func() {
-		if fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
-			return
-		}
-		var req *unix.Ifreq
-		if req, err = unix.NewIfreq(name); err != nil {
-			return
-		}
-		req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
-		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
-	})
-	if err != nil {
-		t.Skipf("SKIPPED, NOT PROVED: no tun interface here: %v", err)
-	}
-	return tun{t, fd}
-}
-
-func (u tun) close() {
-	if err := unix.Close(u.fd); err != nil {
-		u.t.Error(err)
-	}
-}
-
-// echo sends n datagrams of 1000 bytes out of the namespace and sends each back.
-func (u tun) echo(ns *boardtest.NetNS, n int) {
-	u.t.Helper()
-	var c net.Conn
-	var err error
-	ns.Run(func() { c, err = net.Dial("udp4", "10.78.0.9:9") })
-	if err != nil {
-		u.t.Fatal(err)
-	}
-	defer c.Close()
-	buf := make([]byte, 2000)
-	for range n {
-		if _, err := c.Write(make([]byte, 1000)); err != nil {
-			u.t.Fatal(err)
-		}
-		k, err := unix.Read(u.fd, buf)
-		if err == nil {
-			_, err = unix.Write(u.fd, buf[:k])
-		}
-		if err != nil {
-			u.t.Fatal(err)
-		}
 	}
 }
 
