@@ -9,6 +9,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -139,8 +140,9 @@ func Parse(name string, text []byte) (Config, error) {
 		}
 	}
 	if len(r.problems) > 0 {
-		slices.SortStableFunc(r.problems, func(a, b Problem) int {
-			return cmp.Or(a.Line-b.Line, strings.Compare(a.Key, b.Key))
+		sort.SliceStable(r.problems, func(i, j int) bool {
+			a, b := r.problems[i], r.problems[j]
+			return cmp.Or(a.Line-b.Line, strings.Compare(a.Key, b.Key)) < 0
 		})
 		return Config{}, r.problems
 	}

@@ -1,7 +1,7 @@
 package meter
 
 import (
-	"slices"
+	"sort"
 	"time"
 
 	"cellwarden/agent/instant"
@@ -157,5 +157,5 @@ func (b *book) bars(rows []row, long time.Duration) []Bar {
 }
 
 func sortBars(bars []Bar) {
-	slices.SortFunc(bars, func(a, b Bar) int { return a.Start.Compare(b.Start) })
+	sort.Slice(bars, func(i, j int) bool { return bars[i].Start.Before(bars[j].Start) })
 }

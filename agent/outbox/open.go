@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -313,7 +314,7 @@ const genJump = 1 << 12
 // link makes the chains and learns what each segment holds: from its successor's
 // header, or by reading it.
 func (o *Outbox) link(found []candidate, rep *Report) {
-	slices.SortStableFunc(found, func(a, b candidate) int { return int(int64(a.seg.gen) - int64(b.seg.gen)) })
+	sort.SliceStable(found, func(i, j int) bool { return found[i].seg.gen < found[j].seg.gen })
 	var prev *candidate
 	for i := range found {
 		c := &found[i]

@@ -2,7 +2,7 @@ package probe
 
 import (
 	"net/netip"
-	"slices"
+	"sort"
 )
 
 // Targets are the hosts to ask, as the config names them.
@@ -51,6 +51,6 @@ func Round(t Targets) []Spec {
 	for _, h := range t.Own {
 		add(Spec{Probe: TLS, Target: Own, Host: h})
 	}
-	slices.SortStableFunc(round, func(a, b Spec) int { return Cost(a) - Cost(b) })
+	sort.SliceStable(round, func(i, j int) bool { return Cost(round[i]) < Cost(round[j]) })
 	return round
 }

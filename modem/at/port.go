@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -290,14 +291,18 @@ func lockHolder(device string, paths portPaths) (Holder, bool) {
 	if err != nil {
 		return Holder{}, false
 	}
-	var pid int
-	if _, err := fmt.Sscan(string(text), &pid); err != nil || pid <= 0 || pid == os.Getpid() {
+	fields := strings.Fields(string(text)) // the pid, perhaps the program's name
+	if len(fields) == 0 {
 		return Holder{}, false
 	}
-	if _, err := os.Stat(filepath.Join(paths.proc, fmt.Sprint(pid))); err != nil {
+	pid, err := strconv.Atoi(fields[0])
+	if err != nil || pid <= 0 || pid == os.Getpid() {
+		return Holder{}, false
+	}
+	if _, err := os.Stat(filepath.Join(paths.proc, strconv.Itoa(pid))); err != nil {
 		return Holder{}, false // its owner is gone
 	}
-	h := process(fmt.Sprint(pid), paths)
+	h := process(strconv.Itoa(pid), paths)
 	h.Lock = file
 	return h, true
 }
@@ -322,7 +327,7 @@ func flockHolder(info fs.FileInfo, paths portPaths) Holder {
 
 func process(pid string, paths portPaths) Holder {
 	h := Holder{}
-	fmt.Sscan(pid, &h.PID)
+	h.PID, _ = strconv.Atoi(pid) // 0 is not known
 	if name, err := os.ReadFile(filepath.Join(paths.proc, pid, "comm")); err == nil {
 		h.Name = strings.TrimSpace(string(name))
 	}

@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -83,14 +84,9 @@ func load(base *Set, dir fs.FS) (*Set, error) {
 		}
 	}
 	// The ground comes first, since the others are laid over it.
-	slices.SortFunc(names, func(a, b string) int {
-		if g := Ground + ".toml"; a == g || b == g {
-			if a == g {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a, b)
+	sort.Slice(names, func(i, j int) bool {
+		a, b, ground := names[i], names[j], Ground+".toml"
+		return b != ground && (a == ground || a < b)
 	})
 	for _, name := range names {
 		text, err := fs.ReadFile(dir, name)
@@ -113,7 +109,8 @@ func load(base *Set, dir fs.FS) (*Set, error) {
 			s.list = append(s.list, p)
 		}
 	}
-	slices.SortFunc(s.list[1:], func(a, b *Profile) int { return strings.Compare(a.Name, b.Name) })
+	others := s.list[1:]
+	sort.Slice(others, func(i, j int) bool { return others[i].Name < others[j].Name })
 	return s, nil
 }
 
