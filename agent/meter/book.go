@@ -81,6 +81,7 @@ type book struct {
 	slices   []slice
 	warned   warned
 	fix      correction
+	round    Rounding // as last told
 
 	habitDay int32 // the day that usual was worked out for, 0 never
 	usual    habit

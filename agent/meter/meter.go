@@ -124,6 +124,11 @@ type Meter struct {
 	anchor      anchor
 	lastTrusted int64 // Unix seconds of the last trusted look, 0 never
 
+	counted   uint64    // by all books, ever
+	mark      modemMark // the modem's count as last settled
+	heard     modemMark // and as heard since
+	recovered uint64    // bytes that the mark has brought back
+
 	books  []*book // most recently used first; books[0] is the SIM now in use
 	resets uint64
 
@@ -164,6 +169,9 @@ func (m *Meter) SetSIM(key string, at instant.Instant) {
 	case unknown != nil:
 		b.absorb(unknown, m)
 		m.drop(unknown)
+	}
+	if b != m.active() {
+		m.mark, m.heard = modemMark{}, modemMark{} // the modem does not know whose bytes it counts
 	}
 	m.toFront(b)
 	if len(m.books) > maxBooks {
@@ -335,6 +343,7 @@ func (m *Meter) Look(at instant.Instant, seen []Reading) []protocol.Warning {
 	if m.savedOrd != m.ord {
 		m.savedOrd, m.savedMono = m.ord, at.Mono
 	}
+	m.settle(at)
 	return m.warn(at)
 }
 
@@ -464,6 +473,7 @@ func (m *Meter) book(at instant.Instant, from time.Duration, n uint64) {
 		from = at.Mono
 	}
 	m.dirty = satAdd(m.dirty, n)
+	m.counted += n
 	b := m.active()
 	b.lifetime = satAdd(b.lifetime, n)
 	span := max(at.Mono-from, 1)

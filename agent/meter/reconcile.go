@@ -12,7 +12,8 @@ import (
 // Within a cycle the last figure is the base, and what was counted since is
 // added after scaling. Scale and a constant for each day with traffic (sessions
 // that are rounded up cost the same on a busy day as on a quiet one) are learned
-// from the growth between figures, by least squares with a pull towards 1 and 0.
+// from the growth between figures, by least squares with a pull towards the
+// operator's Rounding, or 1 and 0 where none is known.
 const (
 	// UnreconciledPercent is the stated error before any figure came: link
 	// overhead and rounding cost 3 to 8 per cent.
@@ -20,7 +21,7 @@ const (
 	// scaleMemory is the half-life, in days of figures, of what was learned: about
 	// two cycles, so that a changed rule is forgotten.
 	scaleMemory = 60.0
-	// pullScale and pullDaily are the weight of "as counted", in observations. A
+	// pullScale and pullDaily are the weight of the Rounding, in observations. A
 	// scale is the likelier rule, so the daily constant is pulled harder.
 	pullScale = 0.02
 	pullDaily = 0.2
@@ -44,20 +45,26 @@ type correction struct {
 	srr, srd, sdd, sru, sdu float64
 	n                       float64 // figures learned from, fading
 	miss                    float64 // mean relative error of the growth foretold
+	scale0, daily0          float64 // what is pulled towards: the Rounding's, scale 0 is 1
 }
 
 // rule gives used = scale*raw + daily*days.
 func (c correction) rule() (scale, daily float64) {
+	s0, d0 := c.scale0, c.daily0
+	if s0 == 0 {
+		s0 = 1
+	}
 	if c.n == 0 {
-		return 1, 0
+		return s0, d0
 	}
 	ps, pd := pullScale*c.srr/c.n, pullDaily*c.sdd/c.n
 	det := (c.srr+ps)*(c.sdd+pd) - c.srd*c.srd
 	if det <= 0 {
-		return 1, 0
+		return s0, d0
 	}
-	scale = ((c.sru+ps)*(c.sdd+pd) - c.sdu*c.srd) / det
-	daily = ((c.srr+ps)*c.sdu - c.srd*(c.sru+ps)) / det
+	ru, du := c.sru+ps*s0, c.sdu+pd*d0
+	scale = (ru*(c.sdd+pd) - du*c.srd) / det
+	daily = ((c.srr+ps)*du - c.srd*ru) / det
 	return scale, daily
 }
 
@@ -200,7 +207,7 @@ func (b *book) corrected(c cycleRow, until int64, raw uint64) (used uint64, errP
 		base, begin, grown = c.figure.used, c.figure.asOf, satSub(raw, c.figure.raw)
 	}
 	more := b.fix.grown(grown, b.activeDays(begin, until))
-	used = satAdd(base, more)
+	used = b.round.up(satAdd(base, more))
 	miss := UnreconciledPercent
 	if b.fix.n > 0 {
 		miss = 200 * b.fix.miss // twice the mean: most growth lies within

@@ -147,3 +147,64 @@ func TestFigureOfMidnightBelongsToTheCycleThatEnded(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// What is known of the operator's rule helps before its first figure, and does
+// not hinder the figures where it is wrong.
+func TestRoundingAsData(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		rule  Rounding
+		truth func(raw uint64, days int) float64
+	}{
+		{"each session to 1 kB, 20 a day", Rounding{UnitBytes: 1 << 10, Per: "session", SessionsPerDay: 20},
+			func(raw uint64, days int) float64 { return float64(raw) + float64(days)*20*512 }},
+		{"50 bytes for each packet of 400", Rounding{PacketBytes: 50}, func(raw uint64, _ int) float64 { return float64(raw) * 450 / 400 }},
+		{"a month to 100 kB", Rounding{UnitBytes: 100 << 10, Per: "cycle"},
+			func(raw uint64, _ int) float64 { return math.Ceil(float64(raw)/102400) * 102400 }},
+		{"as counted", Rounding{}, func(raw uint64, _ int) float64 { return float64(raw) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, time.Date(2026, 5, 1, 0, 0, 0, 0, beijing))
+			r.plan(plan30)
+			r.m.SetRounding(tc.rule)
+			for range 10 {
+				r.move(100*kB, 23*time.Hour)
+				r.move(0, time.Hour)
+			}
+			u := r.m.Usage(r.at)
+			want := tc.truth(u.RawBytes, 10)
+			if off := math.Abs(float64(u.UsedBytes)-want) / want; off > 0.01 {
+				t.Errorf("%d of raw %d, the operator says %.0f", u.UsedBytes, u.RawBytes, want)
+			}
+			back, err := Restore(r.m.Snapshot(), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			back.SetRounding(tc.rule)
+			if again := back.Usage(r.at); again.UsedBytes != u.UsedBytes {
+				t.Errorf("after a restart %d, before %d", again.UsedBytes, u.UsedBytes)
+			}
+		})
+	}
+}
+
+func TestAWrongRoundingIsUnlearned(t *testing.T) {
+	r := newRig(t, time.Date(2026, 3, 1, 0, 0, 0, 0, beijing))
+	r.plan(plan30)
+	r.m.SetRounding(Rounding{PacketBytes: 60}) // the operator counts as the device does
+	var truth uint64
+	for range 31 + 30 + 31 + 20 {
+		if r.at.Wall.In(beijing).Day() == 1 {
+			truth = 0
+		}
+		r.move(500*kB, 24*time.Hour-time.Second)
+		truth += 500 * kB
+		r.at = r.at.Add(time.Second)
+		r.m.Reconcile("", truth, r.at.Wall, r.at)
+	}
+	truth += 500 * kB
+	r.move(500*kB, 20*time.Hour)
+	if u := r.m.Usage(r.at); math.Abs(float64(u.UsedBytes)-float64(truth)) > 0.01*float64(truth) {
+		t.Errorf("%d, the operator says %d", u.UsedBytes, truth)
+	}
+}

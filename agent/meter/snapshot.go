@@ -57,6 +57,12 @@ func (m *Meter) Snapshot() []byte {
 	for _, b := range m.books {
 		b.write(&w)
 	}
+	w.uint(m.counted)
+	w.uint(m.recovered)
+	w.uint(m.mark.modem)
+	w.uint(m.mark.counted)
+	w.uint(uint64(m.mark.ord))
+	w.int(m.mark.unix)
 	return binary.BigEndian.AppendUint32(w.b, crc32.ChecksumIEEE(w.b))
 }
 
@@ -165,6 +171,11 @@ func Restore(snapshot []byte, opt Options) (*Meter, error) {
 	}
 	for ; books > 0 && r.err == nil; books-- {
 		m.books = append(m.books, readBook(r))
+	}
+	m.counted, m.recovered = r.uint(), r.uint()
+	m.mark = modemMark{modem: r.uint(), counted: r.uint(), ord: uint32(r.uintMax(math.MaxUint32)), unix: r.int()}
+	if m.mark.counted > m.counted {
+		r.fail("mark")
 	}
 	if r.err == nil && len(r.b) > 0 {
 		r.fail("bytes left over")
