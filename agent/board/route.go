@@ -91,7 +91,7 @@ func (r *route) dumpOnce() (links []link, whole bool, err error) {
 	}
 	whole = true
 	for {
-		n, _, err := unix.Recvfrom(r.fd, r.buf, 0)
+		n, err := unix.Read(r.fd, r.buf)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
