@@ -14,11 +14,8 @@ var causesTSV string
 
 // CauseInfo is one row of the cause tables.
 type CauseInfo struct {
-	Cause      RejectCause
-	Name       string   // the official name
-	PointsTo   []string // diagnosis classes, likeliest first
-	Permanence string   // "permanent", "temporary", "permanent_for_plmn", ...
-	Action     string   // "hold_permanent", "check_apn", ...
+	Cause RejectCause
+	Name  string // the official name
 	// NAS holds, for a CME number, the NAS causes that it stands for.
 	NAS []RejectCause
 }
@@ -46,11 +43,11 @@ func LookUp(c RejectCause) (CauseInfo, bool) {
 }
 
 // causeRow is one line of the file, still in text.
-type causeRow struct{ protocol, code, name, points, permanence, action, nas string }
+type causeRow struct{ protocol, code, name, nas string }
 
 func cutRow(s string) (causeRow, bool) {
 	var r causeRow
-	cells := [...]*string{&r.protocol, &r.code, &r.name, &r.points, &r.permanence, &r.action, &r.nas}
+	cells := [...]*string{&r.protocol, &r.code, &r.name, &r.nas}
 	for i, cell := range cells {
 		var more bool
 		*cell, s, more = strings.Cut(s, "\t")
@@ -90,10 +87,7 @@ func (r causeRow) cause() RejectCause {
 }
 
 func (r causeRow) info() CauseInfo {
-	return CauseInfo{
-		Cause: r.cause(), Name: r.name, PointsTo: strings.Split(r.points, ","),
-		Permanence: r.permanence, Action: r.action, NAS: parseEquivalents(r.nas),
-	}
+	return CauseInfo{Cause: r.cause(), Name: r.name, NAS: parseEquivalents(r.nas)}
 }
 
 // parseEquivalents reads "esm33,sm33": the protocol's letters, then the number.
