@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cellwarden/agent"
@@ -20,6 +21,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/localapi/view"
+	"cellwarden/agent/meter"
 	"cellwarden/agent/text"
 	"cellwarden/agent/uplink"
 	"cellwarden/modem"
@@ -137,14 +139,14 @@ type drama struct {
 	page   string
 	began  time.Time
 
-	next  time.Time // the machine's next beat
-	aloud bool      // each sale is told
-	over  bool      // the last words: nobody listens any more
-	sold  []sold
-	today int // sales since the morning
-	cutAt time.Time
-	alert localapi.Finding
-	said  protocol.Action
+	aloud   atomic.Bool // each sale is told
+	cut     atomic.Bool // the line was stopped once
+	over    atomic.Bool // the last words: nobody listens any more
+	next    time.Time   // the machine's next beat
+	sold    []sold
+	today   int // sales since the morning
+	cutAt   time.Time
+	resumes string // what was said of the return, RFC 3339
 }
 
 // sold is one event of the machine, and the agent's receipt.
@@ -287,6 +289,11 @@ func (m unhurried) Do(ctx context.Context, cmd string, timeout time.Duration) []
 	return m.Modem.Do(ctx, cmd, timeout)
 }
 
+func (m unhurried) ReadSMS(ctx context.Context, index int) []modem.Answer {
+	defer m.clock.hold()()
+	return m.Modem.ReadSMS(ctx, index)
+}
+
 // startModem starts the simulated modem on a pseudo terminal, which the agent
 // opens as any serial port. Where there is none (a sandbox without /dev/ptmx)
 // it plays in memory, and open replaces the serial port.
@@ -295,7 +302,7 @@ func startModem(ctx context.Context, link string, d *drama) (port string, open f
 	if err != nil {
 		return "", nil, err
 	}
-	tty, err := modemtest.StartPTY(ctx, link, modemtest.NewPlayer(sc, 1), modemtest.NewClock(1))
+	tty, err := modemtest.StartPTYTraced(ctx, link, modemtest.NewPlayer(sc, 1), modemtest.NewClock(1), d.overhear())
 	if err == nil {
 		d.modem = tty
 		return tty.Path(), nil, nil
@@ -315,6 +322,27 @@ func startModem(ctx context.Context, link string, d *drama) (port string, open f
 	}, nil
 }
 
+// overhear tells what the modem says unasked of its session and of messages, as
+// it crosses the serial line.
+func (d *drama) overhear() func(time.Duration, modemtest.Direction, []byte) {
+	var line []byte
+	return func(_ time.Duration, dir modemtest.Direction, b []byte) {
+		if dir != modemtest.ToHost {
+			return
+		}
+		for _, c := range b {
+			if c != '\r' && c != '\n' {
+				line = append(line, c)
+				continue
+			}
+			if s := string(line); strings.HasPrefix(s, "+CGEV:") || strings.HasPrefix(s, "+CMTI:") {
+				d.say(byModem, "%s", s)
+			}
+			line = line[:0]
+		}
+	}
+}
+
 // freePage is an address for the technician's page: the usual one if it is free.
 func freePage() (string, error) {
 	for _, addr := range []string{config.Default.API.HTTP, "127.0.0.1:0"} {
@@ -329,14 +357,14 @@ func freePage() (string, error) {
 
 // acts is the story.
 func (d *drama) acts(ctx context.Context) (Report, error) {
-	d.prologue()
+	d.prologue(ctx)
 	for _, act := range []func(context.Context) error{d.selling, d.runningLow, d.stopped, d.offline, d.returned} {
 		if err := act(ctx); err != nil {
 			return Report{}, err
 		}
 	}
 	r, err := d.prove(ctx)
-	d.over = true
+	d.over.Store(true)
 	if d.opt.KeepPage && ctx.Err() == nil {
 		d.tell.plain(fmt.Sprintf("\nThe agent runs on; its page: http://%s/   (Ctrl-C ends it)\n", d.page))
 		<-ctx.Done()
@@ -344,7 +372,7 @@ func (d *drama) acts(ctx context.Context) (Report, error) {
 	return r, err
 }
 
-func (d *drama) prologue() {
+func (d *drama) prologue(ctx context.Context) {
 	d.tell.plain(strings.Join([]string{
 		"cellwarden: a vending machine, its SIM card, and a data plan that runs out",
 		"cellwarden：一台售货机、一张流量卡，流量用完的那几天",
@@ -354,6 +382,7 @@ func (d *drama) prologue() {
 		"The technician's page, while this runs: http://" + d.page + "/",
 		"",
 	}, "\n"))
+	d.read(ctx, 3*time.Second)
 }
 
 // selling is the first morning.
@@ -366,18 +395,14 @@ func (d *drama) selling(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rsrp := "unknown"
-	if st.Radio.RSRP != nil {
-		rsrp = fmt.Sprintf("%.0f dBm", *st.Radio.RSRP)
-	}
-	d.say(agent_, "all is well: %s %s answers, card ready, registered (%s), signal %s (%s), data session up", st.Modem.Manufacturer, st.Modem.Model,
-		st.SIM.Operator, st.Radio.Grade, rsrp)
-	d.aloud = true
+	d.say(byAgent, "all is well: %s %s answers, the card is ready, registered (%s), signal %s, data session up", st.Modem.Manufacturer, st.Modem.Model,
+		st.Network.Registration, st.Radio.Grade)
+	d.aloud.Store(true)
 	d.clock.run(d.pace.morning)
 	if err := d.live(ctx, opening.Add(3*time.Hour)); err != nil {
 		return err
 	}
-	d.aloud = false
+	d.aloud.Store(false)
 	return nil
 }
 
@@ -396,29 +421,53 @@ func (d *drama) runningLow(ctx context.Context) error {
 	return nil
 }
 
+// The carrier's message at the stop: stored on the card, and announced.
+var stopSMS = []string{
+	"sms from=10086 at=%s text=【流量用尽提醒】尊敬的客户，您本月套餐流量已用完，上网功能已关闭，下月1日自动恢复。【中国移动】",
+	`urc +CMTI: "SM",1`,
+}
+
 // stopped is the quota, and the verdict.
 func (d *drama) stopped(ctx context.Context) error {
-	d.tell.head("3  \"No service\": which of twenty causes is it?", "没有网络了，到底是什么原因？")
+	d.tell.head("3  \"No service\": what is the cause?", "没有网络了，到底是什么原因？")
+	d.read(ctx, time.Second)
 	d.clock.run(d.pace.watch)
-	d.say(network_, "100 MB are used up: the carrier closes the data session and refuses a new one with cause #33. The interface loses its address, the connection to the broker breaks.")
+	d.say(byCarrier, "100 MB are used up: the data session is closed, a new one is refused with cause 33")
 	if err := d.modem.Do("session closed reject=33"); err != nil {
 		return err
 	}
+	d.cut.Store(true)
 	d.net.cut()
+	if err := d.meanwhile(ctx, "the broken connection", func(s localapi.Status) bool { return s.Uplink.State != "connected" }); err != nil {
+		return err
+	}
+	d.read(ctx, 2*time.Second)
+	d.say(byCarrier, "an SMS to the card: 您本月套餐流量已用完 (your data is used up)")
+	stamp := d.clock.wall().Format(time.RFC3339)
+	for _, line := range stopSMS {
+		if err := d.modem.Do(strings.ReplaceAll(line, "%s", stamp)); err != nil {
+			return err
+		}
+	}
+	if err := d.meanwhile(ctx, "the carrier's message to be read", func(s localapi.Status) bool { return s.Diagnosis.Verdict == diag.Confirmed }); err != nil {
+		return err
+	}
 	st, err := d.await(ctx, "the alert", func(s localapi.Status) bool { return len(s.Standing) > 0 })
 	if err != nil {
 		return err
 	}
-	d.alert = st.Standing[0]
-	p := view.Build(text.EN, beijing, st)
-	d.say(agent_, "%s (%s): %s", d.alert.Class, p.Verdict, p.Title)
-	for _, e := range p.For {
-		d.say(agent_, "because %s [%s]", e.Text, e.Source)
+	d.resumes = st.Diagnosis.Act.ResumesAt
+	en, zh := view.Build(text.EN, beijing, st), view.Build(text.ZH, beijing, st)
+	var proofs []string
+	for _, e := range en.For {
+		proofs = append(proofs, e.Text)
 	}
-	d.said = protocol.Action{Who: st.Diagnosis.Act.Who, ResumesAt: st.Diagnosis.Act.ResumesAt}
-	d.say(agent_, "comes back by itself: %s", st.Diagnosis.Act.ResumesAt)
-	d.say(agent_, "the backend cannot be told now; the technician at the machine can: cellwarden status")
-	d.read(ctx, 3*time.Second)
+	d.tell.say(d.clock.wall(), byAgent, fmt.Sprintf("%s, %s: %s %s", st.Standing[0].Class, en.Verdict, en.Title, zh.Title), proofs...)
+	d.read(ctx, 2*time.Second)
+	d.say(byAgent, "who acts? %s: %s", en.Who, en.Do)
+	d.say(byAgent, "back by itself? yes, on %s", en.ResumesAt)
+	d.say(byAgent, "the backend cannot hear this now; whoever stands at the machine can")
+	d.read(ctx, 5*time.Second)
 	for _, lang := range []string{"en", "zh"} {
 		if err := d.show(lang); err != nil {
 			return err
@@ -442,7 +491,7 @@ func (d *drama) show(lang string) error {
 
 // offline is the rest of the month.
 func (d *drama) offline(ctx context.Context) error {
-	d.tell.head("4  Offline: the machine sells on, every event is kept", "断网期间照常卖货，事件一条不丢")
+	d.tell.head("4  Offline: it sells on, every event is kept", "断网照常卖货，事件一条不丢")
 	d.clock.run(d.pace.offline)
 	return d.live(ctx, newMonth)
 }
@@ -451,28 +500,28 @@ func (d *drama) offline(ctx context.Context) error {
 func (d *drama) returned(ctx context.Context) error {
 	d.tell.head("5  The month turns", "月初自动恢复")
 	d.net.turn()
-	d.clock.run(d.pace.watch)
 	if !d.clock.sleep(ctx.Done(), back) {
 		return ctx.Err()
 	}
-	d.say(network_, "a new cycle has begun: the carrier lets the session up again")
+	d.clock.run(d.pace.watch)
+	d.read(ctx, time.Second)
+	d.say(byCarrier, "a new month: the data session is let up again")
 	if err := d.modem.Do("session active addr=10.63.118.209"); err != nil {
 		return err
 	}
 	d.net.open("10.63.118.209")
+	if err := d.meanwhile(ctx, "the broker to be reached again", func(s localapi.Status) bool { return s.Uplink.State == "connected" }); err != nil {
+		return err
+	}
 	if _, err := d.await(ctx, "everything kept to be delivered and the fault to be over", func(s localapi.Status) bool {
 		return s.Outbox.Waiting == 0 && len(s.Standing) == 0 && s.Diagnosis.Verdict == diag.AllWell
 	}); err != nil {
 		return err
 	}
-	kept := 0
-	for _, s := range d.sold {
-		if s.offline {
-			kept++
-		}
-	}
-	d.say(cloud, "%d kept events are here", kept)
-	d.aloud = true
+	kept := d.kept()
+	d.say(byBackend, "%d kept events are here, from #%d to #%d, each once and in order", len(kept), kept[0].n, kept[len(kept)-1].n)
+	d.read(ctx, 3*time.Second)
+	d.aloud.Store(true)
 	d.clock.run(d.pace.days)
 	return d.live(ctx, newMonth.Add(8*time.Hour+10*time.Minute))
 }
@@ -510,7 +559,7 @@ func traffic(at time.Time) (rx, tx uint64) {
 	if at.Hour() < 7 || at.Hour() == 23 {
 		return 0, 0
 	}
-	n := uint64(127_000)
+	n := uint64(118_600)
 	if at.Weekday() == time.Saturday || at.Weekday() == time.Sunday {
 		n += n / 8
 	}
@@ -555,9 +604,9 @@ func (d *drama) hand(ctx context.Context, e localapi.Event) error {
 	d.today++
 	switch {
 	case e.Name != "sale":
-		d.say(machine, "%s #%d: slot %s is stuck; kept on disk like every event", e.Name, s.n, slots[s.n%len(slots)])
-	case d.aloud:
-		d.say(machine, "sale #%d: slot %s, ¥%.2f; on disk after %d ms", s.n, slots[s.n%len(slots)], float64(prices[s.n%len(prices)])/100, took.Milliseconds())
+		d.say(byMachine, "%s #%d: slot %s is stuck; on disk, like every event", e.Name, s.n, slots[s.n%len(slots)])
+	case d.aloud.Load():
+		d.say(byMachine, "sale #%d: slot %s, ¥%.2f; on disk after %d ms", s.n, slots[s.n%len(slots)], float64(prices[s.n%len(prices)])/100, took.Milliseconds())
 	}
 	if s.offline {
 		return nil
@@ -579,6 +628,16 @@ func (d *drama) hand(ctx context.Context, e localapi.Event) error {
 	}
 }
 
+// kept are the events that were handed in while the line was down.
+func (d *drama) kept() (list []sold) {
+	for _, s := range d.sold {
+		if s.offline {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // evening sums the day up.
 func (d *drama) evening(ctx context.Context, at time.Time) error {
 	st, err := d.client.Status(ctx)
@@ -586,9 +645,9 @@ func (d *drama) evening(ctx context.Context, at time.Time) error {
 		return err
 	}
 	if d.net.isUp() {
-		d.say(machine, "%d sales today, all at the backend; data %s of %s", d.today, view.Bytes(st.Usage.UsedBytes), view.Bytes(st.Usage.QuotaBytes))
+		d.say(byMachine, "%d sales today, all delivered; %s used", d.today, view.Bytes(st.Usage.UsedBytes))
 	} else {
-		d.say(machine, "%d events today, all kept: %d messages wait", d.today, st.Outbox.Waiting)
+		d.say(byMachine, "%d events today; %d wait on disk since the stop", d.today, len(d.kept()))
 	}
 	d.today = 0
 	return nil
@@ -598,52 +657,68 @@ func (d *drama) evening(ctx context.Context, at time.Time) error {
 func (d *drama) heard(e protocol.Envelope) {
 	body, err := e.DecodeBody()
 	if err != nil {
-		d.say(cloud, "a message that cannot be read: %v", err)
+		d.say(byBackend, "a message that cannot be read: %v", err)
 		return
 	}
 	switch b := body.(type) {
 	case *protocol.MachineEvent:
-		if s, ok := saleOf(e); ok && d.aloud {
-			d.say(cloud, "sale #%d is here (message %d)", s.N, e.Seq)
+		if s, ok := saleOf(e); ok && d.aloud.Load() {
+			d.say(byBackend, "sale #%d is here (message %d)", s.N, e.Seq)
 		}
 	case *protocol.Warning:
-		d.say(cloud, "%s", warning(b))
+		d.news(e.At, warning(b))
 	case *protocol.Alert:
-		d.say(cloud, "ALERT of %s: %s (%s), %s: %s", local(e.At), b.Class, b.Verdict, b.Act.Who, b.Act.What)
+		d.news(e.At, fmt.Sprintf("ALERT %s (%s), %s acts, back by itself %s", b.Class, b.Verdict, b.Act.Who, clockTime(b.Act.ResumesAt)))
 	case *protocol.Clear:
-		d.say(cloud, "CLEAR: %s is over after %s, ended by %s", b.Class, span(time.Duration(b.LastedMS)*time.Millisecond), b.EndedBy)
+		d.news(e.At, fmt.Sprintf("CLEAR %s: over after %s, ended by %s", b.Class, span(time.Duration(b.LastedMS)*time.Millisecond), b.EndedBy))
 	}
+}
+
+// news is a message at the backend. What waited for the line to return is told
+// when it arrives, with the time that it was written.
+func (d *drama) news(written protocol.Time, words string) {
+	at := wallOf(written)
+	if !d.cut.Load() {
+		d.tell.say(at, byBackend, words)
+		return
+	}
+	if at.Before(newMonth) {
+		words = "of " + at.Format("02 Jan 15:04") + ": " + words
+	}
+	d.say(byBackend, "%s", words)
+}
+
+// wallOf is the zero time where there is none.
+func wallOf(t protocol.Time) time.Time {
+	at, err := time.Parse(time.RFC3339, t.Wall)
+	if err != nil {
+		return time.Time{}
+	}
+	return at.In(beijing)
 }
 
 func warning(w *protocol.Warning) string {
 	switch w.Kind {
-	case "forecast":
-		return fmt.Sprintf("warning: at this pace the plan ends on %s (±%.1f days)", w.ExhaustedOn, w.PlusMinusD)
-	case "threshold":
-		return fmt.Sprintf("warning: %d %% of the plan is used (%s)", w.Percent, view.Bytes(w.UsedBytes))
-	case "restored":
-		return "the plan is fresh again"
+	case meter.KindForecast:
+		on, _ := time.Parse(time.DateOnly, w.ExhaustedOn) // the zero date shows that it was none
+		return fmt.Sprintf("WARNING at this pace the plan ends on %s", on.Format("02 Jan"))
+	case meter.KindThreshold:
+		return fmt.Sprintf("WARNING %d %% of the plan is used", w.Percent)
+	case meter.KindRestored:
+		return "the new month's plan is there"
 	}
-	return "warning: " + w.Kind
+	return "WARNING " + w.Kind
 }
 
 // status is the machine's presence at the broker.
 func (d *drama) status(up bool) {
 	switch {
-	case d.over:
+	case d.over.Load():
 	case up:
-		d.say(cloud, "%s is online", device)
+		d.say(byBackend, "%s is online", device)
 	default:
-		d.say(cloud, "%s is gone: the broker passed on its last will. Why, nobody here can know.", device)
+		d.say(byBackend, "%s is gone, says its last will; why, nobody here can know", device)
 	}
-}
-
-func local(t protocol.Time) string {
-	w, err := time.Parse(time.RFC3339, t.Wall)
-	if err != nil {
-		return t.Wall
-	}
-	return w.In(beijing).Format("02 Jan 15:04")
 }
 
 // span words a duration in days and hours.
@@ -660,14 +735,36 @@ func span(d time.Duration) string {
 }
 
 func (d *drama) say(w who, format string, args ...any) {
-	d.tell.say(d.clock.wall(), w, format, args...)
+	d.tell.say(d.clock.wall(), w, fmt.Sprintf(format, args...))
 }
 
-// look is how often the story looks whether what it waits for is there.
-const look = time.Second
+// Every look the story sees whether what it waits for is there: in the story's
+// time where the agent lets time pass, in real time where messages are under way.
+const (
+	look     = time.Second
+	realLook = 10 * time.Millisecond
+)
 
 // await lets the story go on until the agent's status is as wanted.
 func (d *drama) await(ctx context.Context, what string, ok func(localapi.Status) bool) (localapi.Status, error) {
+	return d.until(ctx, what, ok, func() bool { return d.clock.sleep(ctx.Done(), d.clock.wall().Add(look)) })
+}
+
+// meanwhile is await with the story standing all but still: it takes as long as
+// it takes, and no computer is so slow that the story runs away from it.
+func (d *drama) meanwhile(ctx context.Context, what string, ok func(localapi.Status) bool) error {
+	_, err := d.until(ctx, what, ok, func() bool {
+		select {
+		case <-time.After(realLook):
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	})
+	return err
+}
+
+func (d *drama) until(ctx context.Context, what string, ok func(localapi.Status) bool, wait func() bool) (localapi.Status, error) {
 	limit := time.Now().Add(patience)
 	for {
 		st, err := d.client.Status(ctx)
@@ -678,9 +775,10 @@ func (d *drama) await(ctx context.Context, what string, ok func(localapi.Status)
 			return st, nil
 		}
 		if time.Now().After(limit) {
-			return st, fmt.Errorf("demo: waited %v for %s; the agent says %s (%s), uplink %s, %d waiting", patience, what, st.Diagnosis.Class, st.Diagnosis.Verdict, st.Uplink.State, st.Outbox.Waiting)
+			return st, fmt.Errorf("demo: waited %v for %s; the agent says %s (%s), uplink %s, %d waiting", patience, what,
+				st.Diagnosis.Class, st.Diagnosis.Verdict, st.Uplink.State, st.Outbox.Waiting)
 		}
-		if !d.clock.sleep(ctx.Done(), d.clock.wall().Add(look)) {
+		if !wait() {
 			return st, ctx.Err()
 		}
 	}

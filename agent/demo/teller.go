@@ -10,19 +10,19 @@ import (
 
 // The story is told a line at a time: the date in the story, who speaks, what.
 const (
-	columns   = 79
-	whoColumn = 14 // after "20 Mar 08:00  "
-	column    = whoColumn + 9
+	columns = 79
+	column  = 14 + 9 // "20 Mar 08:00  ", "machine  "
 )
 
 // who speaks, and in which colour.
 type who struct{ name, colour string }
 
 var (
-	machine  = who{"machine", "36"}
-	network_ = who{"network", "35"}
-	agent_   = who{"agent", "33"}
-	cloud    = who{"backend", "32"}
+	byMachine = who{"machine", "36"}
+	byCarrier = who{"carrier", "35"}
+	byModem   = who{"modem", "34"}
+	byAgent   = who{"agent", "33"}
+	byBackend = who{"backend", "32"}
 )
 
 // teller prints the story. It is safe for concurrent use.
@@ -30,7 +30,6 @@ type teller struct {
 	mu     sync.Mutex
 	out    io.Writer
 	colour bool
-	last   string // the date of the last line
 }
 
 func (t *teller) paint(code, s string) string {
@@ -40,13 +39,18 @@ func (t *teller) paint(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// say prints what somebody says, wrapped below its own beginning.
-func (t *teller) say(at time.Time, w who, format string, args ...any) {
+// say prints what somebody says, wrapped below its own beginning, and items, one
+// a line.
+func (t *teller) say(at time.Time, w who, words string, items ...string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	lines := wrap(fmt.Sprintf(format, args...), columns-column)
-	stamp := at.Format("02 Jan 15:04")
-	fmt.Fprintf(t.out, "%s  %s%s\n", t.paint("2", stamp), t.paint(w.colour, fmt.Sprintf("%-9s", w.name)), lines[0])
+	lines := wrap(words, columns-column)
+	for _, item := range items {
+		for i, l := range wrap(item, columns-column-2) {
+			lines = append(lines, [...]string{"- ", "  "}[min(i, 1)]+l)
+		}
+	}
+	fmt.Fprintf(t.out, "%s  %s%s\n", t.paint("2", at.In(beijing).Format("02 Jan 15:04")), t.paint(w.colour, fmt.Sprintf("%-9s", w.name)), lines[0])
 	for _, l := range lines[1:] {
 		fmt.Fprintf(t.out, "%s%s\n", strings.Repeat(" ", column), l)
 	}
@@ -56,17 +60,17 @@ func (t *teller) say(at time.Time, w who, format string, args ...any) {
 func (t *teller) head(en, zh string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintf(t.out, "\n%s  %s\n", t.paint("1", "== "+en), t.paint("1", zh))
+	fmt.Fprintf(t.out, "\n%s\n", t.paint("1", "== "+en+"   "+zh))
 }
 
 // plain prints text as it is.
 func (t *teller) plain(s string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	io.WriteString(t.out, s)
+	_, _ = io.WriteString(t.out, s) // whoever closed the terminal hears no more
 }
 
-// wrap breaks s at blanks into lines of at most n characters.
+// wrap breaks s at blanks into lines of at most n columns.
 func wrap(s string, n int) []string {
 	var lines []string
 	line := ""
@@ -74,7 +78,7 @@ func wrap(s string, n int) []string {
 		switch {
 		case line == "":
 			line = word
-		case len([]rune(line))+1+len([]rune(word)) > n:
+		case width(line)+1+width(word) > n:
 			lines = append(lines, line)
 			line = word
 		default:
@@ -82,4 +86,15 @@ func wrap(s string, n int) []string {
 		}
 	}
 	return append(lines, line)
+}
+
+// width is how many columns s takes; Chinese characters take two.
+func width(s string) (n int) {
+	for _, r := range s {
+		n++
+		if r >= 0x2E80 {
+			n++
+		}
+	}
+	return n
 }
