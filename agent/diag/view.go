@@ -398,7 +398,7 @@ const readApart = time.Second
 // after it, because in lasting trouble the agent asks ever more rarely. What
 // never left the device (not_sent) and the time service (often blocked while
 // all else works) prove nothing of the path.
-func (k *Known) freshProbes() []ProbeResult {
+func (k *Known) freshProbes() []probeRead {
 	lastOK := map[string]instant.Instant{}
 	gone := k.lostAt()
 	for _, p := range k.probes {
@@ -406,7 +406,7 @@ func (k *Known) freshProbes() []ProbeResult {
 			lastOK[p.res.Target] = p.at
 		}
 	}
-	var out []ProbeResult
+	var out []probeRead
 	for _, p := range k.probes {
 		if p.res.Result == "not_sent" || p.res.Probe == "ntp" {
 			continue
@@ -417,7 +417,7 @@ func (k *Known) freshProbes() []ProbeResult {
 		ok, had := lastOK[p.res.Target]
 		lasting := p.res.Result != "ok" && k.within(p.at, failureWindow) && (!had || p.at.Mono > ok.Mono)
 		if k.within(p.at, probeWindow) || lasting {
-			out = append(out, p.res)
+			out = append(out, p)
 		}
 	}
 	return out
@@ -452,7 +452,7 @@ func (k *Known) lostAt() instant.Instant {
 type userPlane struct {
 	ok, bad    map[string]int // by target
 	last       map[string]ProbeResult
-	flips      int          // a target's result changed between ok and not
+	flips      int          // changes between ok and not of what went to and fro; one clean loss is none
 	redirect   *ProbeResult // the network answered in place of the host
 	badCert    *ProbeResult // of the own service
 	portal     *ProbeResult // a wrong certificate where the host is somebody else's
@@ -466,12 +466,18 @@ type userPlane struct {
 func (k *Known) userPlane() userPlane {
 	u := userPlane{ok: map[string]int{}, bad: map[string]int{}, last: map[string]ProbeResult{}, tested: map[string]bool{}}
 	state := map[string]string{}
+	changes := map[string]int{}
 	white := k.plan.value.Plan.WhitelistOnly
-	for _, p := range k.freshProbes() {
+	fresh := k.freshProbes()
+	silent := ownSilentSince(fresh)
+	for _, r := range fresh {
+		p := r.res
 		if white && p.Target == "third_party" {
 			continue // by design unreachable: says nothing
 		}
-		p := p
+		if p.Result == "ok" && p.Target != "own" && r.at.Mono < silent.Mono {
+			continue // the path may have died with the own service
+		}
 		u.tested[p.Target] = true
 		if roundCap(p.Detail) {
 			u.capped = &p
@@ -515,9 +521,14 @@ func (k *Known) userPlane() userPlane {
 			u.unanswered++
 		}
 		if s, seen := state[key]; seen && (s == "ok") != good {
-			u.flips++
+			changes[key]++
 		}
 		state[key] = p.Result
+	}
+	for _, n := range changes {
+		if n > 1 {
+			u.flips += n
+		}
 	}
 	for key, r := range state {
 		if strings.HasSuffix(key, "/carrier") && r == "ok" {
@@ -525,6 +536,25 @@ func (k *Known) userPlane() userPlane {
 		}
 	}
 	return u
+}
+
+// ownSilentSince is when the own service last answered, where it has fallen
+// silent since: what others answered before then does not tell a dead service
+// from a dead line. Zero where it answers, or never did.
+func ownSilentSince(fresh []probeRead) instant.Instant {
+	var ok, last probeRead
+	for _, p := range fresh {
+		if p.res.Target != "own" {
+			continue
+		}
+		if last = p; p.res.Result == "ok" {
+			ok = p
+		}
+	}
+	if last.res.Result == "timeout" {
+		return ok.at
+	}
+	return instant.Instant{}
 }
 
 // roundCap reports whether the words of a probe tell a rate ("127 kbit/s") that
