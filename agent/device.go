@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cellwarden/agent/board"
+	"cellwarden/agent/carrier"
 	"cellwarden/agent/config"
 	"cellwarden/agent/core"
 	"cellwarden/agent/diag"
@@ -264,4 +265,16 @@ func watchLinks(clock *board.Clock, sel board.Selection) func(context.Context, f
 			}
 		})
 	}
+}
+
+// roundingOf is how the operator of a home network counts; the zero rule, as the
+// device counts, where nothing is published.
+func roundingOf(plmn string) meter.Rounding {
+	list, err := carrier.Load()
+	if err != nil {
+		return meter.Rounding{} // the files are built in, and tested
+	}
+	c, _ := carrier.ByPLMN(list, plmn)
+	r := c.Rounding
+	return meter.Rounding{UnitBytes: r.UnitBytes, Per: r.Per, SessionsPerDay: r.SessionsPerDay, PacketBytes: r.PacketBytes}
 }

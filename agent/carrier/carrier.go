@@ -5,6 +5,7 @@ package carrier
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"sort"
@@ -13,7 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-//go:embed 460-*.toml
+//go:embed [0-9]*.toml
 var files embed.FS
 
 // Carrier is one operator.
@@ -27,8 +28,34 @@ type Carrier struct {
 	// ResumeLagHours is how long after the cycle's turn a stopped line may still
 	// be down: the first figure is usual, the second the longest that is normal.
 	ResumeLagHours [2]int `toml:"resume_lag_hours"`
+	// Rounding is how it counts usage, as far as that is published.
+	Rounding Rounding `toml:"rounding"`
 	// Weights overrides rows of the weight table for this operator, in decibans.
 	Weights map[string]map[string]float64 `toml:"weights"`
+}
+
+// Rounding is a rule by which usage is counted. The zero value is as the device
+// counts: IP packets with their headers, nothing rounded.
+type Rounding struct {
+	UnitBytes      uint64  `toml:"unit_bytes"`       // each span is rounded up to this
+	Per            string  `toml:"per"`              // "session", "day" or "cycle"
+	SessionsPerDay float64 `toml:"sessions_per_day"` // of a line that is always on
+	PacketBytes    uint64  `toml:"packet_bytes"`     // counted with each IP packet besides
+	Source         string  `toml:"source"`
+}
+
+func (r Rounding) check() error {
+	switch {
+	case r == Rounding{}:
+		return nil
+	case r.Source == "":
+		return errors.New("rounding.source is required")
+	case r.UnitBytes > 0 && r.Per != "session" && r.Per != "day" && r.Per != "cycle":
+		return fmt.Errorf("rounding.per %q: want session, day or cycle", r.Per)
+	case r.Per == "session" && r.SessionsPerDay <= 0:
+		return errors.New("rounding.sessions_per_day is required with sessions")
+	}
+	return nil
 }
 
 // Load reads the embedded carriers.
@@ -65,6 +92,9 @@ func Parse(name, text string) (Carrier, error) {
 	}
 	if c.Name == "" || len(c.PLMNs) == 0 || c.Source == "" {
 		return c, fmt.Errorf("carrier: %s: name, plmns and source are required", name)
+	}
+	if err := c.Rounding.check(); err != nil {
+		return c, fmt.Errorf("carrier: %s: %w", name, err)
 	}
 	return c, nil
 }

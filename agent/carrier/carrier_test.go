@@ -1,6 +1,9 @@
 package carrier
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestClassify(t *testing.T) {
 	for _, tc := range []struct {
@@ -43,6 +46,19 @@ func TestLoad(t *testing.T) {
 		c, ok := ByPLMN(list, plmn)
 		if !ok || c.CycleDay != want {
 			t.Errorf("%s: cycle day %d (%v), want %d", plmn, c.CycleDay, ok, want)
+		}
+	}
+	if c, ok := ByPLMN(list, "901-43"); !ok || c.Rounding.UnitBytes != 1024 || c.Rounding.Per != "session" || c.Rounding.SessionsPerDay != 1 {
+		t.Errorf("emnify: %+v", c.Rounding)
+	}
+	for text, want := range map[string]string{
+		"unit_bytes = 1024": "rounding.source",
+		"unit_bytes = 1024\nper = \"week\"\nsource = \"s\"":    "rounding.per",
+		"unit_bytes = 1024\nper = \"session\"\nsource = \"s\"": "sessions_per_day",
+	} {
+		_, err := Parse("x.toml", "name = \"x\"\nplmns=[\"1\"]\nsource=\"s\"\n[rounding]\n"+text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 	if _, err := Parse("x.toml", "name = \"x\"\nplmns=[\"1\"]\nsource=\"s\"\ncolour = 1\n"); err == nil {

@@ -54,6 +54,8 @@ type Options struct {
 	RadioCycle      bool                // may switch the radio off and on at resume moments
 	HasModem        bool
 	Meter           meter.Options
+	// Rounding is how the operator of a home network counts; nil: not known of any.
+	Rounding func(plmn string) meter.Rounding
 }
 
 // Core is the whole state. One owner; not safe for concurrent use.
@@ -107,6 +109,7 @@ type Core struct {
 	cycleSeen  time.Time
 	nextCard   string // seen in the slot, its key is set after one more look
 	counting   bool   // the meter has looked since the start
+	roundingOf string // the operator whose rule the meter has
 
 	cycled   int64 // Unix seconds of the last radio cycle
 	cycleDue string
@@ -241,6 +244,9 @@ func (c *Core) Step(ev Event) []Effect {
 	case Observed:
 		c.see(e.Source, e.Fact)
 		c.noticed(e.Fact)
+		if n, ok := e.Fact.(threegpp.ByteCounters); ok && !e.Unsolicited { // a report may be of one session only
+			c.meter.ModemBytes(n.TxBytes+n.RxBytes, c.now)
+		}
 		judge = e.Unsolicited
 	case RoundDone:
 		c.polling = false

@@ -97,11 +97,27 @@ func (c *Core) card(key string) {
 }
 
 func (c *Core) setCard(key string) {
+	if key != c.meter.SIM() {
+		c.roundingOf = ""
+	}
 	c.nextCard = ""
 	c.meter.SetSIM(key, c.now)
 	if err := c.meter.SetPlan(key, c.plan(), c.now); err != nil {
 		c.emit(Log{LevelError, "plan refused", []any{"error", err.Error()}})
 	}
+}
+
+// tellRounding gives the meter the rule of the home operator once that is known.
+func (c *Core) tellRounding() {
+	plmn := c.plan().Carrier
+	if plmn == "" {
+		plmn = c.known.Summary().HomePLMN
+	}
+	if plmn == "" || plmn == c.roundingOf || c.opt.Rounding == nil {
+		return
+	}
+	c.roundingOf = plmn
+	c.meter.SetRounding(c.opt.Rounding(plmn))
 }
 
 // linkGone counts what an interface had moved when it was deleted, and looks at
@@ -132,6 +148,7 @@ func (c *Core) links(e Links) {
 		c.traffic = nil
 		c.see("interface", e.Data)
 	}
+	c.tellRounding()
 	c.usage = c.meter.Usage(c.now)
 	if c.usage.TimeKnown {
 		c.see("meter", diag.Usage{CycleBytes: c.usage.UsedBytes, Since: c.usage.Cycle.Start.Format(time.RFC3339)})
