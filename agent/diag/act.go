@@ -186,5 +186,8 @@ func (k *Known) decider(d *Diagnosis) string {
 	case LayerService:
 		return "decide.second_host"
 	}
+	if len(k.sim) == 0 && k.registered() != yes {
+		return "decide.cpin"
+	}
 	return "decide.more_at"
 }

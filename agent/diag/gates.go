@@ -178,10 +178,11 @@ func (k *Known) sessionGate() GateState {
 	case no:
 		return GateFailed
 	}
-	for _, c := range k.configs {
-		if placeholderAPN(c.value.APN) {
-			return GateFailed
-		}
+	if k.noAddress() {
+		return GateFailed
+	}
+	if _, ok := k.placeholder(); ok {
+		return GateFailed
 	}
 	for _, e := range k.events {
 		if e.ev.Text == "NO CARRIER" && k.within(e.at, eventWindow) {

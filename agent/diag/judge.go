@@ -55,6 +55,21 @@ func (w weighed) effect(c Code) (float64, bool) {
 	return 0, false
 }
 
+// groupEffect is the weight of a rule for the four members as one: what it says
+// of all, else the most it says for any of them.
+func (w weighed) groupEffect() (float64, bool) {
+	if v, ok := w.rule.Weights[suspendedGroup]; ok {
+		return v, true
+	}
+	best, found := 0.0, false
+	for _, m := range members {
+		if v, ok := w.rule.Weights[string(m)]; ok && v > best {
+			best, found = v, true
+		}
+	}
+	return best, found
+}
+
 type score struct {
 	class  Code
 	db     float64 // prior and all channels
@@ -283,7 +298,7 @@ func (k *Known) independent(c Code, ws []weighed) bool {
 	for _, w := range ws {
 		v, ok := w.effect(c)
 		if c == SuspendedUnspecified {
-			v, ok = w.rule.Weights[suspendedGroup]
+			v, ok = w.groupEffect()
 		}
 		if !ok {
 			continue
@@ -405,7 +420,7 @@ func (k *Known) explain(d *Diagnosis, ws []weighed) {
 		v, ok := w.effect(of)
 		switch {
 		case of == SuspendedUnspecified:
-			v, ok = w.rule.Weights[suspendedGroup]
+			v, ok = w.groupEffect()
 		case of == Healthy:
 			// What speaks against the faults and for none speaks for health.
 			if accuses(w.rule) {

@@ -201,8 +201,9 @@ type Known struct {
 	counters []stamped[threegpp.ByteCounters]
 
 	// messages
-	sms  []message
-	ussd stamped[threegpp.USSD]
+	sms    []message
+	ussd   stamped[threegpp.USSD]
+	barred stamped[int] // the cause with which sending a message was refused
 
 	// business
 	plan       stamped[PlanFact]
@@ -530,11 +531,18 @@ func (k *Known) refused(o Observation, f threegpp.Refusal) {
 		k.imsiRefused++
 	case c == "+CCID" || c == "+QCCID" || c == "+ICCID" || c == "^ICCID":
 		k.iccidRefused++
+	case f.Final == "CMS" && slices.Contains(barredSMS[:], f.Code):
+		k.barred.set(o, f.Code)
 	case activates(f.Command):
 		k.refusals = keep(k.refusals, maxRefusals, refusal{o.At, f, k.apnNow(), o.Source})
 		k.sessionUp.set(o, false)
 	}
 }
+
+// barredSMS are the causes of TS 24.011 §8.2.5.4 that speak of the subscriber:
+// operator determined barring, call barred, unidentified subscriber, facility
+// not subscribed.
+var barredSMS = [...]int{8, 10, 28, 50}
 
 // unanswered folds a command that got no answer at all.
 func (k *Known) unanswered(o Observation, command string) {

@@ -3,6 +3,8 @@ package diag
 import (
 	"fmt"
 	"slices"
+	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -491,7 +493,7 @@ func (k *Known) mobilityCauses(h *hits) bool {
 	// The packet domain's word first: the voice domain's of the same refusal only
 	// repeats it.
 	ordered := slices.Clone(k.rejects)
-	slices.SortStableFunc(ordered, func(a, b reject) int { return voice(a) - voice(b) })
+	sort.SliceStable(ordered, func(i, j int) bool { return voice(ordered[i]) < voice(ordered[j]) })
 	for _, r := range ordered {
 		c := r.rej.Cause
 		if !c.Protocol.MobilityProtocol() || !k.within(r.at, rejectWindow) {
@@ -605,11 +607,8 @@ func (k *Known) sessionIsUp() tri {
 
 func (k *Known) sessionRules(h *hits) {
 	k.subscriptionPCO(h)
-	for _, c := range k.configs {
-		if placeholderAPN(c.value.APN) && k.registered() != yes {
-			h.add("apn_placeholder", c.src, c.value.APN)
-			break
-		}
+	if c, ok := k.placeholder(); ok && k.registered() != yes && k.sessionIsUp() != yes {
+		h.add("apn_placeholder", c.src, c.value.APN)
 	}
 	if k.backoff.ok && k.backoff.value.Seconds > 0 && k.within(k.backoff.at, eventWindow) {
 		h.add("backoff_running", k.backoff.src, k.backoff.value.Seconds)
@@ -618,6 +617,9 @@ func (k *Known) sessionRules(h *hits) {
 	if up == yes {
 		h.add("session_up", firstOf(k.sessionUp.src, k.iface.src, "at"))
 		return
+	}
+	if k.noAddress() {
+		h.add("no_address", "at")
 	}
 	closed, detached := false, false
 	for _, e := range k.events {
@@ -659,6 +661,24 @@ func (k *Known) sessionRules(h *hits) {
 		}
 	}
 }
+
+// noAddress: registered on LTE, where registration comes with a session, and
+// the contexts that were read hold neither a session nor an address.
+func (k *Known) noAddress() bool {
+	r, ok := k.reg[threegpp.EPS]
+	if !ok || !r.value.Stat.Registered() || len(k.contexts) == 0 || k.iface.ok && usableAddr(k.iface.value.Addr) {
+		return false
+	}
+	for _, c := range k.contexts {
+		if c.value.Active || c.at.Mono < r.at.Mono-contextApart {
+			return false
+		}
+	}
+	return true
+}
+
+// contextApart: a context read this long before the registration is of another time.
+const contextApart = time.Minute
 
 func (k *Known) plainRefusals() int {
 	n := 0
@@ -744,6 +764,17 @@ func (k *Known) subscriptionPCO(h *hits) {
 
 // apnMarks are what people put between the words of a placeholder.
 var apnMarks = strings.NewReplacer("-", "", "_", "", ".", "", " ", "", "<", "", ">", "")
+
+// placeholder is the first context whose APN is nobody's.
+func (k *Known) placeholder() (found stamped[threegpp.ContextConfig], ok bool) {
+	first := 0
+	for cid, c := range k.configs {
+		if placeholderAPN(c.value.APN) && (!ok || cid < first) {
+			found, first, ok = c, cid, true
+		}
+	}
+	return found, ok
+}
 
 // placeholderAPN knows names that only a template has.
 func placeholderAPN(apn string) bool {
@@ -920,6 +951,9 @@ func (k *Known) countersMoved() (tx, rx uint64, ok bool) {
 const messageMaxAge = 45 * 24 * time.Hour
 
 func (k *Known) messageRules(h *hits) {
+	if k.barred.ok && k.within(k.barred.at, rejectWindow) {
+		h.add("sms_barred", k.barred.src, "CMS "+strconv.Itoa(k.barred.value))
+	}
 	// The newest message that says anything decides; by the service centre's
 	// time where it has one, else by order of arrival.
 	var newest carrier.Meaning

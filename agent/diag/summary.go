@@ -69,9 +69,10 @@ func (k *Known) Summary() Summary {
 		s.Attached = &v
 	}
 	s.SessionUp = boolOf(k.sessionIsUp())
-	for _, c := range k.contexts {
-		if c.value.Active && usableAddr(c.value.Addr) {
-			s.Address = c.value.Addr
+	first := 0
+	for cid, c := range k.contexts {
+		if c.value.Active && usableAddr(c.value.Addr) && (s.Address == "" || cid < first) {
+			s.Address, first = c.value.Addr, cid
 		}
 	}
 	for _, p := range k.probes {
