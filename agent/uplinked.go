@@ -58,6 +58,10 @@ func (l *loop) fromUplink(e uplink.Event, files *stateDir) {
 		}
 	case uplink.CertExpiring:
 		trouble("cert", "cert_expiring", fmt.Sprint(e.DaysLeft))
+	case uplink.NotBefore:
+		if l.hw.HearTime != nil {
+			l.hw.HearTime("tls", e.Time)
+		}
 	case uplink.Unsendable:
 		l.log.Error("message cannot be sent and was given up", "seq", e.Seq, "error", e.Err)
 	case uplink.CommandDropped:

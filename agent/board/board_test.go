@@ -41,6 +41,13 @@ func TestTimeTrust(t *testing.T) {
 		{"NITZ cannot contradict the cloud", []tell{{TimeCloud, right, time.Hour, true}, {TimeNITZ, right.Add(8 * time.Hour), time.Hour, false}}, right, time.Hour, false, right, TimeCloud},
 		{"the cloud overrules NITZ", []tell{{TimeNITZ, right.Add(8 * time.Hour), time.Hour, true}, {TimeCloud, right, time.Hour, true}}, right, time.Hour, false, right, TimeCloud},
 		{"NITZ of 1980, as some cells send", []tell{{TimeNITZ, time.Date(1980, 1, 6, 0, 0, 0, 0, time.UTC), time.Hour, false}}, right, time.Hour, true, right, TimeNTP},
+		{"a time server, nobody else", []tell{{TimeSNTP, right, time.Hour, true}}, time.Unix(3700, 0), 2 * time.Hour, false, right.Add(time.Hour), TimeSNTP},
+		{"a time server, and NTP holds the kernel since", []tell{{TimeSNTP, right, time.Hour, true}}, right.Add(time.Minute), time.Hour, true, right.Add(time.Minute), TimeNTP},
+		{"a time server cannot contradict NITZ", []tell{{TimeNITZ, right, time.Hour, true}, {TimeSNTP, right.Add(8 * time.Hour), time.Hour, false}}, right, time.Hour, false, right, TimeNITZ},
+		{"a certificate lifts 1970 and vouches for nothing", []tell{{TimeTLS, right, time.Hour, true}}, time.Unix(3700, 0), 2 * time.Hour, false, right.Add(time.Hour), TimeNone},
+		{"a clock past the certificate is left alone", []tell{{TimeTLS, right, time.Hour, true}}, right.Add(48 * time.Hour), time.Hour, false, right.Add(48 * time.Hour), TimeNone},
+		{"a certificate does not hold NITZ up", []tell{{TimeTLS, right.Add(48 * time.Hour), time.Hour, true}, {TimeNITZ, right, time.Hour, true}}, right, time.Hour, false, right, TimeNITZ},
+		{"an unknown source", []tell{{"cell broadcast", right, time.Hour, false}}, time.Unix(3700, 0), time.Hour, false, time.Unix(3700, 0), TimeNone},
 		{"a crystal drifts 2 s a day", []tell{{TimeCloud, right, 0, true}}, right.Add(20*24*time.Hour + 40*time.Second), 20 * 24 * time.Hour, false, right.Add(20*24*time.Hour + 40*time.Second), TimeCloud},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -7,16 +7,20 @@ import (
 // TimeSource is who vouches for the wall clock.
 type TimeSource string
 
-// Time sources, the most trusted first (a signed message from the cloud, the
-// network's NITZ, then NTP as the kernel reports it).
+// Time sources, the most trusted first: a signed message from the cloud, the
+// network's NITZ, NTP as the kernel reports it, and a time server that was asked
+// once. The date of the broker's certificate is a lower bound: it lifts a clock
+// of 1970, and vouches for nothing.
 const (
 	TimeCloud TimeSource = "cloud"
 	TimeNITZ  TimeSource = "nitz"
 	TimeNTP   TimeSource = "ntp"
+	TimeSNTP  TimeSource = "sntp"
+	TimeTLS   TimeSource = "tls"
 	TimeNone  TimeSource = ""
 )
 
-var timeRank = map[TimeSource]int{TimeCloud: 3, TimeNITZ: 2, TimeNTP: 1}
+var timeRank = map[TimeSource]int{TimeCloud: 3, TimeNITZ: 2, TimeSNTP: 1}
 
 const (
 	// timeTolerance is how far the system clock may lie from what a source said.
@@ -49,20 +53,34 @@ func (t told) tolerance(mono time.Duration) time.Duration {
 //
 //	nobody vouches            -> the system clock, not trusted
 //	NTP holds the kernel      -> the system clock, trusted
+//	a certificate's date      -> the system clock or that date and the monotonic
+//	                             time since, whichever is later; not trusted
+//	a time server has told    -> the system clock where NTP holds the kernel,
+//	                             otherwise as below
 //	cloud or NITZ has told    -> the system clock when it agrees, otherwise what
 //	                             was told and the monotonic time since; trusted
 //
 // A system clock that is set by hand (or jumps) ends the kernel's synchronised
 // state, so NTP stops vouching by itself.
 type TimeTrust struct {
-	told told
+	told  told
+	floor told // no earlier than this; the zero value bounds nothing
 }
 
 // Tell takes in what a source says the time was at mono. It reports whether it
 // was accepted: a time before NotBefore never is, nor what contradicts a better
 // source.
 func (t *TimeTrust) Tell(source TimeSource, wall time.Time, mono time.Duration) bool {
-	if wall.Before(NotBefore) || source != TimeCloud && source != TimeNITZ {
+	if wall.Before(NotBefore) {
+		return false
+	}
+	if source == TimeTLS {
+		if wall.After(t.floor.at(mono)) {
+			t.floor = told{source: source, mono: mono, wall: wall}
+		}
+		return true
+	}
+	if timeRank[source] == 0 {
 		return false
 	}
 	if t.told.source != TimeNone && timeRank[source] < timeRank[t.told.source] {
@@ -75,7 +93,7 @@ func (t *TimeTrust) Tell(source TimeSource, wall time.Time, mono time.Duration) 
 // Judge gives the wall time to use when the system clock shows system at mono
 // and the kernel says whether NTP holds it, and who vouches for it.
 func (t *TimeTrust) Judge(system time.Time, mono time.Duration, ntp bool) (wall time.Time, source TimeSource) {
-	if t.told.source != TimeNone {
+	if t.told.source != TimeNone && !(t.told.source == TimeSNTP && ntp) {
 		if within(t.told.at(mono), system, t.told.tolerance(mono)) {
 			return system, t.told.source
 		}
@@ -83,6 +101,9 @@ func (t *TimeTrust) Judge(system time.Time, mono time.Duration, ntp bool) (wall 
 	}
 	if ntp && !system.Before(NotBefore) {
 		return system, TimeNTP
+	}
+	if at := t.floor.at(mono); t.floor.source != TimeNone && system.Before(at) {
+		return at, TimeNone
 	}
 	return system, TimeNone
 }

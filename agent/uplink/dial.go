@@ -144,21 +144,39 @@ func (u *Uplink) open(ctx context.Context, b broker) (net.Conn, *counted, *tls.C
 			return nil, nil, nil, err
 		}
 	}
-	tcp, err := u.dial(ctx, b)
+	if !b.tls {
+		tcp, err := u.dial(ctx, b)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return tcp, tcp, nil, nil
+	}
+	conn, tcp, err := u.shake(ctx, b, cfg)
+	if date, ok := u.untimely(err); ok {
+		cfg.Time = func() time.Time { return date }
+		conn, tcp, err = u.shake(ctx, b, cfg)
+	}
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if !b.tls {
-		return tcp, tcp, nil, nil
+	cs := conn.ConnectionState()
+	u.dated(cs)
+	return conn, tcp, &cs, nil
+}
+
+// shake dials b and makes the TLS handshake.
+func (u *Uplink) shake(ctx context.Context, b broker, cfg *tls.Config) (*tls.Conn, *counted, error) {
+	tcp, err := u.dial(ctx, b)
+	if err != nil {
+		return nil, nil, err
 	}
 	conn := tls.Client(&cork{counted: tcp}, cfg)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		u.emit(tcp.since())
 		tcp.abort()
-		return nil, nil, nil, &stageError{WhyTLS, err}
+		return nil, nil, &stageError{WhyTLS, err}
 	}
-	cs := conn.ConnectionState()
-	return conn, tcp, &cs, nil
+	return conn, tcp, nil
 }
 
 // cork holds back what is written until something is read: the last words of a

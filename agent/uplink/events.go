@@ -89,6 +89,11 @@ type CertExpiring struct {
 	DaysLeft int
 }
 
+// NotBefore says that it is this time or later: the date from which a verified
+// broker's certificate is good. It comes only while the clock is not trusted. It
+// is a bound and no time: TLS 1.3 carries none.
+type NotBefore struct{ Time time.Time }
+
 // Traffic is what went over the network since the last Traffic: TCP payload
 // (TLS and MQTT included), and with the headers of IP and TCP, see wire.
 type Traffic struct {
@@ -111,6 +116,7 @@ func (Commanded) event()      {}
 func (CommandDropped) event() {}
 func (Unsubscribed) event()   {}
 func (CertExpiring) event()   {}
+func (NotBefore) event()      {}
 func (Traffic) event()        {}
 func (StateChanged) event()   {}
 

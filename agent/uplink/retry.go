@@ -15,6 +15,10 @@ type State struct {
 	At       instant.Instant `json:"at"`                 // when Spent was true
 
 	KeepAlive time.Duration `json:"keepalive,omitempty"` // learned; 0: not yet
+	// CertDate is when the certificate of the last broker began: no clock of ours
+	// can be earlier and right.
+	CertDate time.Time `json:"cert_date,omitzero"`
+
 	pingLost  bool          // the last connection died of a ping without answer ...
 	lostAt    time.Time     // ... then
 }

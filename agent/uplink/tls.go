@@ -60,6 +60,7 @@ func (u *Uplink) tlsConfig(b broker) (*tls.Config, error) {
 		// One small key share: the hybrid post-quantum one adds 1.2 KB each way.
 		CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256},
 		ClientSessionCache: u.cache,
+		Time:               u.certTime,
 	}
 	if cfg.ServerName == "" {
 		cfg.ServerName = b.host
@@ -97,6 +98,51 @@ func (u *Uplink) tlsConfig(b broker) (*tls.Config, error) {
 	// certificate, nor for other authorities.
 	u.cache.use(hex.EncodeToString(identity.Sum(nil)))
 	return cfg, nil
+}
+
+// certTime is the time by which certificates are judged. A board that has lost
+// its clock and heard nothing yet is certainly not earlier than the last date at
+// which a broker's certificate began.
+func (u *Uplink) certTime() time.Time {
+	now := u.opt.Now()
+	if !now.Trusted && now.Wall.Before(u.state.CertDate) {
+		return u.state.CertDate
+	}
+	return now.Wall
+}
+
+// untimely finds the date that would make sense of a chain which failed by its
+// dates alone while nobody vouches for our clock: when its youngest certificate
+// began. Without a clock a validity period cannot be judged; authority, name and
+// pin still are, by the attempt that is made with this date.
+func (u *Uplink) untimely(err error) (time.Time, bool) {
+	var failed *tls.CertificateVerificationError
+	var invalid x509.CertificateInvalidError
+	if u.opt.Now().Trusted || !errors.As(err, &failed) || !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+		return time.Time{}, false
+	}
+	var began time.Time
+	for _, c := range failed.UnverifiedCertificates {
+		if c.NotBefore.After(began) {
+			began = c.NotBefore
+		}
+	}
+	return began, true
+}
+
+// dated takes the date of a chain that was verified as a lower bound of the time.
+func (u *Uplink) dated(cs tls.ConnectionState) {
+	if len(cs.PeerCertificates) == 0 {
+		return
+	}
+	began := cs.PeerCertificates[0].NotBefore
+	if !u.opt.Now().Trusted {
+		u.emit(NotBefore{Time: began})
+	}
+	if !began.Equal(u.state.CertDate) {
+		u.state.CertDate = began
+		u.changed()
+	}
 }
 
 // ownCert loads our certificate; nil when there is none.

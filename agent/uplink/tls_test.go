@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"cellwarden/agent/instant"
 )
 
 // secure gives a mosquitto with a TLS listener, its authority and the files of
@@ -272,5 +274,82 @@ func TestSessionCacheIsBounded(t *testing.T) {
 	c.Put("99", nil)
 	if _, ok := c.Get("99"); ok {
 		t.Error("still there after it was dropped")
+	}
+}
+
+// TestAClockOf1970: a board without a clock reaches its broker: chain and name are
+// verified, dates cannot be. The certificate's date is told as a lower bound and
+// kept, so that the next start needs one handshake.
+func TestAClockOf1970(t *testing.T) {
+	t.Parallel()
+	m, a := secure(t, "")
+	p := newProxy(t, m.addr)
+	epoch := func() instant.Instant {
+		return instant.Instant{Boot: "test", Mono: time.Since(started), Wall: time.Unix(60, 0).Add(time.Since(started))}
+	}
+	var kept State
+	for run, want := range []int64{2, 1} {
+		before := p.fresh.Load()
+		r := start(t, newStore(t), func(o *Options) {
+			o.Brokers, o.Now, o.State = overTLS(p.addr), epoch, kept
+			o.TLS = TLS{CAFile: a.file}
+		})
+		find[Connected](r, 0, nil)
+		if e, _ := find[NotBefore](r, 0, nil); time.Since(e.Time) < 59*time.Minute || time.Since(e.Time) > 61*time.Minute {
+			t.Errorf("run %d: the certificate began an hour ago, not %s", run, e.Time)
+		}
+		if n := p.fresh.Load() - before; n != want {
+			t.Errorf("run %d: %d connections, want %d", run, n, want)
+		}
+		r.stop()
+		r.mu.Lock()
+		for _, e := range r.events {
+			if s, ok := e.(StateChanged); ok {
+				kept = s.State
+			}
+		}
+		r.mu.Unlock()
+	}
+
+	for _, c := range []struct {
+		name   string
+		change func(*Options)
+		why    Why
+	}{
+		{"another authority is refused whatever the clock", func(o *Options) { o.Now, o.TLS.CAFile = epoch, newAuthority(t, "another").file }, WhyBadCert},
+		{"another name too", func(o *Options) { o.Now, o.TLS.ServerName = epoch, "other.example" }, WhyBadCert},
+		{"another key too", func(o *Options) {
+			o.Now, o.TLS.Pins = epoch, []string{base64.StdEncoding.EncodeToString(make([]byte, sha256.Size))}
+		}, WhyBadCert},
+		{"a clock that somebody vouches for counts", func(o *Options) {
+			o.Now = func() instant.Instant { e := epoch(); e.Trusted = true; return e }
+		}, WhyCertNotYetValid},
+		{"a bound of the future does not lock us out", func(o *Options) {
+			o.Now, o.State.CertDate = epoch, time.Now().Add(10*365*24*time.Hour)
+		}, ""},
+	} {
+		r := start(t, newStore(t), func(o *Options) {
+			o.Brokers, o.TLS = overTLS(m.addr), TLS{CAFile: a.file}
+			c.change(o)
+		})
+		if c.why == "" {
+			find[Connected](r, 0, nil)
+		} else {
+			r.until(c.name, func() bool {
+				return r.count(func(e Event) bool {
+					switch e := e.(type) {
+					case Refused:
+						return e.Why == c.why
+					case Unreachable:
+						return e.Why == c.why
+					}
+					return false
+				}) > 0
+			})
+			if r.count(func(e Event) bool { _, ok := e.(Connected); return ok }) > 0 {
+				t.Errorf("%s: it connected", c.name)
+			}
+		}
+		r.stop()
 	}
 }

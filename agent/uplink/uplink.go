@@ -291,7 +291,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 
 // failed reports an attempt that came to nothing and says how long to wait.
 func (u *Uplink) failed(b broker, err error) (time.Duration, WaitWhy) {
-	f := classify(err, time.Now())
+	f := classify(err, u.certTime())
 	if !f.refusal {
 		u.emit(Unreachable{Broker: b.name, Why: f.why, Hint: f.hint, Err: err})
 		return u.backoff(false), WaitBackoff
