@@ -129,12 +129,7 @@ func (b *backend) History(ctx context.Context, by string, n int) (h localapi.His
 		default:
 			bars = m.Days()
 		}
-		if n > 0 && len(bars) > n {
-			bars = bars[len(bars)-n:]
-		}
-		for _, r := range bars {
-			h.Rows = append(h.Rows, usageRow(r, format))
-		}
+		h.Rows = append(h.Rows, usageRows(bars, format, n)...)
 	})
 	return h, err
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -167,6 +168,7 @@ func (l *loop) usage(v core.View) *localapi.Usage {
 		return nil
 	}
 	out := &localapi.Usage{UsedBytes: u.UsedBytes, TodayBytes: u.TodayBytes, OwnBytes: u.OwnBytes, QuotaBytes: u.QuotaBytes,
+		RawBytes: u.RawBytes, ErrorPercent: u.ErrorPercent, Reconciled: u.Reconciled,
 		Percent: u.Percent, OnExhaust: u.OnExhaust, Pool: u.Pool, Expires: v.Plan.Expires, Warnings: v.Warnings}
 	if out.Warnings == nil {
 		out.Warnings = []protocol.Warning{}
@@ -176,12 +178,27 @@ func (l *loop) usage(v core.View) *localapi.Usage {
 	} else {
 		out.UsedBytes = u.UnplacedBytes // without a date it belongs to no cycle yet
 	}
+	if u.Forecast.Known {
+		out.CycleEndBytes, out.PlusMinusBytes = u.Forecast.CycleEndBytes, u.Forecast.PlusMinusBytes
+	}
 	if u.Forecast.Known && u.Forecast.Exhausts {
 		out.ExhaustedOn, out.PlusMinusD = u.Forecast.ExhaustedOn.Format(time.DateOnly), u.Forecast.PlusMinusDays
 	}
 	return out
 }
 
-func usageRow(b meter.Bar, format string) localapi.UsageRow {
-	return localapi.UsageRow{From: b.Start.Format(format), OwnBytes: b.Own, TotalBytes: b.Bytes}
+// usageRows is the newest n bars, all for 0, with the quiet hours or days between
+// them, which the meter does not keep.
+func usageRows(bars []meter.Bar, format string, n int) []localapi.UsageRow {
+	var rows []localapi.UsageRow
+	for i := len(bars) - 1; i >= 0 && (n <= 0 || len(rows) < n); i-- {
+		b := bars[i]
+		rows = append(rows, localapi.UsageRow{From: b.Start.Format(format), OwnBytes: b.Own, TotalBytes: b.Bytes, UsedBytes: b.Used, QuotaBytes: b.Quota})
+		long := b.End.Sub(b.Start)
+		for quiet := b.Start.Add(-long); i > 0 && bars[i-1].End.Add(-long).Before(quiet) && len(rows) < n; quiet = quiet.Add(-long) {
+			rows = append(rows, localapi.UsageRow{From: quiet.Format(format)})
+		}
+	}
+	slices.Reverse(rows)
+	return rows
 }

@@ -53,6 +53,7 @@ type daemon struct {
 	err     error
 	steps   []localapi.Progress
 	usage   localapi.Usage
+	hours   []localapi.UsageRow
 	history localapi.History
 	record  string
 	said    localapi.Confirmation
@@ -75,6 +76,9 @@ func (d *daemon) Diagnose(_ context.Context, progress func(localapi.Progress)) (
 func (d *daemon) Usage(context.Context) (localapi.Usage, error) { return d.usage, d.err }
 func (d *daemon) History(_ context.Context, by string, n int) (localapi.History, error) {
 	h := d.history
+	if by == "hour" && d.hours != nil {
+		h.Rows = d.hours
+	}
 	h.By, h.Rows = by, h.Rows[max(0, len(h.Rows)-n):]
 	return h, d.err
 }
@@ -319,10 +323,18 @@ func TestEventPut(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	d := &daemon{usage: *fixture.Statuses()["over_quota"].Usage, history: localapi.History{Rows: []localapi.UsageRow{
-		{From: "2026-11-19", RxBytes: 900_000, TxBytes: 148_576, OwnBytes: 30_000, TotalBytes: 1_048_576},
-		{From: "2026-11-20", RxBytes: 8_000_000, TxBytes: 388_608, OwnBytes: 31_000, TotalBytes: 8_388_608},
+		{From: "2026-11-19", OwnBytes: 130_000, TotalBytes: 1_048_576},
+		{From: "2026-11-20", OwnBytes: 431_000, TotalBytes: 8_388_608},
 		{From: "2026-11-21", TotalBytes: 0},
-	}}}
+	}}, hours: []localapi.UsageRow{
+		{From: "2026-11-20T13:00:00+08:00", TotalBytes: 900_000},
+		{From: "2026-11-20T14:00:00+08:00", TotalBytes: 4_000_000},
+		{From: "2026-11-20T15:00:00+08:00", TotalBytes: 0},
+		{From: "2026-11-20T16:00:00+08:00", TotalBytes: 3_000_000},
+		{From: "2026-11-20T17:00:00+08:00", TotalBytes: 40_000},
+	}}
+	d.usage.RawBytes, d.usage.ErrorPercent, d.usage.Reconciled = 30_000_000, 1.25, true
+	d.usage.CycleEndBytes, d.usage.PlusMinusBytes = 38_000_000, 2_000_000
 	for _, lang := range []string{"zh", "en"} {
 		code, out, errs := call(t, d, Env{}, "usage", "--lang", lang)
 		if code != exitOK || errs != "" {
@@ -332,15 +344,16 @@ func TestUsage(t *testing.T) {
 		golden(t, "usage."+lang+".txt", out)
 	}
 	_, out, _ := call(t, d, Env{}, "usage", "--csv", "-n", "2")
-	if want := "from,rx_bytes,tx_bytes,own_bytes,total_bytes\n2026-11-20,8000000,388608,31000,8388608\n2026-11-21,0,0,0,0\n"; out != want {
+	if want := "from,total_bytes,own_bytes,used_bytes,quota_bytes\n2026-11-20,8388608,431000,0,0\n2026-11-21,0,0,0,0\n"; out != want {
 		t.Errorf("--csv = %q, want %q", out, want)
 	}
 	_, out, _ = call(t, d, Env{}, "usage", "--json", "--by", "hour")
 	var got struct {
 		Usage   localapi.Usage
 		History localapi.History
+		Busiest []localapi.UsageRow `json:"busiest_hours"`
 	}
-	if err := json.Unmarshal([]byte(out), &got); err != nil || got.History.By != "hour" || len(got.History.Rows) != 3 || got.Usage.QuotaBytes != 31_457_280 {
+	if err := json.Unmarshal([]byte(out), &got); err != nil || got.History.By != "hour" || len(got.History.Rows) != 5 || len(got.Busiest) != 3 || got.Busiest[0].TotalBytes != 4_000_000 || got.Usage.QuotaBytes != 31_457_280 {
 		t.Errorf("--json: %v, %+v", err, got)
 	}
 	if code, _, errs := call(t, d, Env{}, "usage", "--by", "week"); code != exitFail || !strings.Contains(errs, "hour, day or cycle") {

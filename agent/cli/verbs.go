@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"cellwarden/agent/diag"
@@ -214,16 +215,22 @@ func usage(ctx context.Context, args []string, env Env) int {
 	if err != nil {
 		return env.fail(lang, err)
 	}
+	hours, err := c.History(ctx, "hour", weekHours)
+	if err != nil {
+		return env.fail(lang, err)
+	}
+	busy := busiest(hours.Rows)
 	switch {
 	case *f.json:
 		err = env.printJSON(struct {
-			Usage   localapi.Usage   `json:"usage"`
-			History localapi.History `json:"history"`
-		}{u, h})
+			Usage   localapi.Usage      `json:"usage"`
+			History localapi.History    `json:"history"`
+			Busiest []localapi.UsageRow `json:"busiest_hours"`
+		}{u, h, busy})
 	case *asCSV:
 		err = usageCSV(env.Stdout, h)
 	default:
-		err = usageText(env, lang, u, h)
+		err = usageText(env, lang, u, h, busy)
 	}
 	if err != nil {
 		return env.fail(lang, err)
@@ -234,25 +241,60 @@ func usage(ctx context.Context, args []string, env Env) int {
 func usageCSV(w io.Writer, h localapi.History) error {
 	// Times and numbers: nothing that would have to be quoted.
 	var b strings.Builder
-	b.WriteString("from,rx_bytes,tx_bytes,own_bytes,total_bytes\n")
+	b.WriteString("from,total_bytes,own_bytes,used_bytes,quota_bytes\n")
 	for _, r := range h.Rows {
-		fmt.Fprintf(&b, "%s,%d,%d,%d,%d\n", r.From, r.RxBytes, r.TxBytes, r.OwnBytes, r.TotalBytes)
+		fmt.Fprintf(&b, "%s,%d,%d,%d,%d\n", r.From, r.TotalBytes, r.OwnBytes, r.UsedBytes, r.QuotaBytes)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
+// The history has the hours of a week; the three busiest point at what burns data.
+const weekHours, busyHours = 7 * 24, 3
+
+// busiest is the hours with most traffic, the most first.
+func busiest(rows []localapi.UsageRow) []localapi.UsageRow {
+	top := []localapi.UsageRow{}
+	for _, r := range rows {
+		i := len(top)
+		for i > 0 && top[i-1].TotalBytes < r.TotalBytes {
+			i--
+		}
+		if r.TotalBytes > 0 && i < busyHours {
+			top = slices.Insert(top, i, r)
+			top = top[:min(len(top), busyHours)]
+		}
+	}
+	return top
+}
+
+// when is a row's date, or its hour, in 16 columns.
+func when(r localapi.UsageRow) string {
+	return strings.Replace(r.From[:min(len(r.From), len("2006-01-02T15:04"))], "T", " ", 1)
+}
+
 // usageText shows this cycle against the plan, and a bar for each row against
-// the largest.
-func usageText(env Env, lang text.Lang, u localapi.Usage, h localapi.History) error {
+// the largest, the agent's own part of it marked.
+func usageText(env Env, lang text.Lang, u localapi.Usage, h localapi.History, busy []localapi.UsageRow) error {
 	p := view.Build(lang, env.Location, localapi.Status{Usage: &u})
 	var b strings.Builder
 	fmt.Fprintln(&b, strings.TrimSpace(bar(p.Usage.Percent)+" "+p.Usage.Text))
-	for _, line := range wrap(p.Usage.Notes, columns) {
-		fmt.Fprintln(&b, line)
+	notes := []string{p.Usage.Notes}
+	if u.CycleEndBytes > 0 {
+		notes = append(notes, text.T(lang, "ui.cycle_end", view.Bytes(u.CycleEndBytes), view.Bytes(u.PlusMinusBytes)))
+	}
+	if u.RawBytes > 0 && u.RawBytes != u.UsedBytes {
+		notes = append(notes, text.T(lang, "ui.counted", view.Bytes(u.RawBytes), fmt.Sprintf("%.1f", u.ErrorPercent)))
+	}
+	for _, note := range notes {
+		for _, line := range wrap(note, columns) {
+			fmt.Fprintln(&b, line)
+		}
 	}
 	for _, w := range p.Warnings {
-		fmt.Fprintln(&b, "! "+w)
+		for _, line := range wrap("! "+w, columns) {
+			fmt.Fprintln(&b, line)
+		}
 	}
 	var most, sum uint64
 	for _, r := range h.Rows {
@@ -262,16 +304,34 @@ func usageText(env Env, lang text.Lang, u localapi.Usage, h localapi.History) er
 		fmt.Fprintln(&b)
 	}
 	const full = 40 // columns of the longest bar
+	owns := false
 	for _, r := range h.Rows {
-		n := 0
+		n, own := 0, 0
 		if most > 0 {
 			n = int(float64(r.TotalBytes) / float64(most) * full)
+			own = int(float64(min(r.OwnBytes, r.TotalBytes)) / float64(most) * full)
 		}
-		line := fmt.Sprintf("%-16s %10s  %s", clip(strings.Replace(r.From, "T", " ", 1), 16), view.Bytes(r.TotalBytes), strings.Repeat("#", n))
+		owns = owns || own > 0
+		line := fmt.Sprintf("%-16s %10s  %s", when(r), view.Bytes(r.TotalBytes), strings.Repeat("#", n-own)+strings.Repeat("=", own))
+		if r.QuotaBytes > 0 {
+			line += " " + text.T(lang, "ui.of", view.Bytes(r.UsedBytes), view.Bytes(r.QuotaBytes))
+		}
 		fmt.Fprintln(&b, strings.TrimRight(line, " "))
 	}
 	if len(h.Rows) > 1 {
 		fmt.Fprintf(&b, "%s %10s\n", pad(text.T(lang, "ui.total"), 16), view.Bytes(sum))
+	}
+	if owns {
+		fmt.Fprintln(&b, text.T(lang, "ui.bars"))
+	}
+	if len(busy) > 0 {
+		var said []string
+		for _, r := range busy {
+			said = append(said, when(r)+" "+view.Bytes(r.TotalBytes))
+		}
+		for _, line := range wrap(text.T(lang, "ui.busy", strings.Join(said, separator(lang))), columns) {
+			fmt.Fprintln(&b, line)
+		}
 	}
 	out := b.String()
 	if env.look(lang).ascii {

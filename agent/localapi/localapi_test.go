@@ -56,7 +56,7 @@ func (f *fake) Diagnose(ctx context.Context, progress func(Progress)) (diag.Diag
 func (f *fake) Usage(context.Context) (Usage, error) { return Usage{UsedBytes: 5}, f.err }
 func (f *fake) History(_ context.Context, by string, n int) (History, error) {
 	f.asked = fmt.Sprintf("%s %d", by, n)
-	return History{By: by, Rows: []UsageRow{{From: "2026-11-01", RxBytes: 1}}}, f.err
+	return History{By: by, Rows: []UsageRow{{From: "2026-11-01", TotalBytes: 1}}}, f.err
 }
 func (f *fake) Guard(context.Context) (Guard, error) { return Guard{Level: "save"}, f.err }
 func (f *fake) Record(_ context.Context, w io.Writer) error {

@@ -99,7 +99,7 @@ type Probe struct {
 
 // Usage is this cycle against the plan.
 type Usage struct {
-	UsedBytes   uint64             `json:"used_bytes"`
+	UsedBytes   uint64             `json:"used_bytes"` // in the operator's count, as far as known
 	TodayBytes  uint64             `json:"today_bytes"`
 	OwnBytes    uint64             `json:"own_bytes"`
 	QuotaBytes  uint64             `json:"quota_bytes,omitempty"`
@@ -112,6 +112,13 @@ type Usage struct {
 	Pool        bool               `json:"pool,omitempty"`
 	Expires     string             `json:"expires,omitempty"`
 	Warnings    []protocol.Warning `json:"warnings"`
+
+	RawBytes     uint64  `json:"raw_bytes"`               // as the interface counts
+	ErrorPercent float64 `json:"error_percent,omitempty"` // how far UsedBytes may be off
+	Reconciled   bool    `json:"reconciled,omitempty"`    // the operator's own figure is in it
+
+	CycleEndBytes  uint64 `json:"cycle_end_bytes,omitempty"` // foretold for the cycle's end
+	PlusMinusBytes uint64 `json:"plus_minus_bytes,omitempty"`
 }
 
 // Outbox is what waits to be sent.
