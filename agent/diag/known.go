@@ -24,8 +24,9 @@ const (
 	maxSMS       = 16
 	maxScans     = 4
 	maxRestarts  = 16
-	maxContexts  = 16
+	maxContexts  = 20 // cids run to 16 at most, some stacks count their own
 	maxMilestone = 8
+	maxKeys      = 8 // domains, antenna ports, locks: there are four of each
 )
 
 // Windows after which a fact no longer speaks. diagnosis.md §7 half-lives.
@@ -41,6 +42,12 @@ const (
 	scanDisturbed   = 180 * time.Second
 	silenceWindow   = 5 * time.Minute
 )
+
+// roomFor keeps a map from growing by keys that no modem has.
+func roomFor[K comparable, V any](m map[K]V, key K, most int) bool {
+	_, ok := m[key]
+	return ok || len(m) < most
+}
 
 // An Observation is one fact learned at one instant. Later ones supersede it;
 // nothing edits it. Fact is a threegpp.Fact or one of this package's facts.
@@ -167,7 +174,6 @@ type Known struct {
 	unknownRun int // readings in a row that said "not known"
 	levels     []level
 	cell       stamped[threegpp.ServingCell]
-	campSeen   map[threegpp.CampState]int
 	service    stamped[threegpp.ServiceState]
 	scans      []stamped[threegpp.Scan]
 	locks      map[string]stamped[threegpp.RadioLock]
@@ -176,7 +182,6 @@ type Known struct {
 	// registration
 	reg      map[threegpp.Domain]stamped[threegpp.Registration]
 	regReads []regRead
-	regStat  map[string]int // how often each stat was read
 	operator stamped[threegpp.Operator]
 	rejects  []reject
 	attach   stamped[threegpp.Attach]
@@ -229,10 +234,8 @@ func (k *Known) Observe(o Observation) {
 	k.Now = o.At
 	if k.reg == nil {
 		k.reg = map[threegpp.Domain]stamped[threegpp.Registration]{}
-		k.regStat = map[string]int{}
 		k.contexts = map[int]stamped[threegpp.ContextState]{}
 		k.configs = map[int]stamped[threegpp.ContextConfig]{}
-		k.campSeen = map[threegpp.CampState]int{}
 		k.locks = map[string]stamped[threegpp.RadioLock]{}
 		k.portLevels = map[string]float64{}
 	}
@@ -369,7 +372,9 @@ func (k *Known) observeModem(o Observation) {
 	case threegpp.Scan:
 		k.scans = keep(k.scans, maxScans, stamped[threegpp.Scan]{o.At, f, true, o.Source})
 	case threegpp.RadioLock:
-		k.locks[f.Lock] = stamped[threegpp.RadioLock]{o.At, f, true, o.Source}
+		if roomFor(k.locks, f.Lock, maxKeys) {
+			k.locks[f.Lock] = stamped[threegpp.RadioLock]{o.At, f, true, o.Source}
+		}
 	case threegpp.Registration:
 		k.observeRegistration(o, f)
 	case threegpp.Operator:
@@ -415,7 +420,7 @@ func (k *Known) observeSignal(o Observation, f threegpp.Signal) {
 		k.csq.set(o, f)
 	}
 	if f.Port != "" {
-		if f.RSRP != nil {
+		if f.RSRP != nil && roomFor(k.portLevels, f.Port, maxKeys) {
 			k.portLevels[f.Port] = *f.RSRP
 		}
 		return
@@ -437,11 +442,13 @@ func (k *Known) observeSignal(o Observation, f threegpp.Signal) {
 
 func (k *Known) observeCell(o Observation, f threegpp.ServingCell) {
 	// A cell line comes before its level line, so that levels know their cell.
-	k.campSeen[f.State]++
 	k.cell.set(o, f)
 }
 
 func (k *Known) observeRegistration(o Observation, f threegpp.Registration) {
+	if !roomFor(k.reg, f.Domain, maxKeys) {
+		return
+	}
 	if old, ok := k.reg[f.Domain]; ok && !f.Cause.Known() && old.value.Cause.Known() && f.Stat == old.value.Stat &&
 		k.within(old.at, rejectWindow) && !f.Stat.Registered() {
 		f.Cause = old.value.Cause // a shorter form of the same state takes nothing back
@@ -469,17 +476,20 @@ func (k *Known) observeRegistration(o Observation, f threegpp.Registration) {
 func (k *Known) observeSession(o Observation) {
 	switch f := o.Fact.(type) {
 	case threegpp.ContextState:
+		if !roomFor(k.contexts, f.CID, maxContexts) {
+			return
+		}
 		if was := k.contexts[f.CID]; !f.Active && (was.value.Active || f.CID < 0) {
 			k.sessionUp.set(o, false) // it stood, or it is the only one
 		}
 		k.contexts[f.CID] = stamped[threegpp.ContextState]{o.At, f, true, o.Source}
-		if len(k.contexts) > maxContexts {
-			clear(k.contexts)
-		}
 		if f.Active && usableAddr(f.Addr) {
 			k.sessionUp.set(o, true)
 		}
 	case threegpp.ContextConfig:
+		if !roomFor(k.configs, f.CID, maxContexts) {
+			return
+		}
 		old := k.configs[f.CID]
 		if f.APN == "" && f.AuthHash != "" {
 			f.APN, f.Type = old.value.APN, old.value.Type // credentials alone leave the APN as it is
@@ -496,9 +506,6 @@ func (k *Known) observeSession(o Observation) {
 			}
 		}
 		k.configs[f.CID] = stamped[threegpp.ContextConfig]{o.At, f, true, o.Source}
-		if len(k.configs) > maxContexts {
-			clear(k.configs)
-		}
 	case threegpp.ContextEvent:
 		k.events = keep(k.events, maxEvents, ctxEvent{o.At, f})
 		switch {

@@ -418,7 +418,6 @@ func (k *Known) registrationRules(h *hits) {
 	if registered == yes {
 		how := "camped"
 		if ok {
-			how = reg.Kind()
 			if reg.Stat == threegpp.RegRoaming || reg.Stat == threegpp.RegRoamNoCSFB {
 				how = "roaming"
 			} else {
