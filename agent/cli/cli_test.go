@@ -456,7 +456,7 @@ func TestHooksGetTheirArguments(t *testing.T) {
 }
 
 func TestWidthAndWrap(t *testing.T) {
-	for s, want := range map[string]int{"": 0, "SIM": 3, "SIM 卡": 6, "信号弱，数据": 12, "✓": 1, "8986…0017": 9, "e\u0301": 1} {
+	for s, want := range map[string]int{"": 0, "SIM": 3, "SIM 卡": 6, "信号弱，数据": 12, "✓": 1, "8986…0017": 9, "e\u0301": 1, "\x1b[1;31m✗\x1b[0m session": 9} {
 		if got := width(s); got != want {
 			t.Errorf("width(%q) = %d, want %d", s, got, want)
 		}

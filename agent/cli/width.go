@@ -26,11 +26,18 @@ var wide = &unicode.RangeTable{
 	},
 }
 
-// width is how many columns s takes.
+// width is how many columns s takes. Colours (escape to m) take none.
 func width(s string) int {
-	n := 0
+	n, colour := 0, false
 	for _, r := range s {
-		n += runeWidth(r)
+		switch {
+		case r == '\x1b':
+			colour = true
+		case colour:
+			colour = r != 'm'
+		default:
+			n += runeWidth(r)
+		}
 	}
 	return n
 }
