@@ -26,22 +26,30 @@ const (
 )
 
 type entry struct {
+	name  string
 	form  form
 	parse parser
+}
+
+// A table is searched from the top: a modem sends a few lines a second, and a
+// map of this size costs 17 kB of code to fill it.
+type table []entry
+
+func (t table) find(name string) (entry, bool) {
+	for i := range t {
+		if t[i].name == name {
+			return t[i], true
+		}
+	}
+	return entry{}, false
 }
 
 // find picks the parser for a line: by its prefix, else by the whole line.
 func find(l line) (entry, bool) {
 	if l.name != "" {
-		if e, ok := prefixes[l.name]; ok {
-			return e, true
-		}
-		return entry{}, false
+		return prefixes.find(l.name)
 	}
-	if p, ok := banners[l.text]; ok {
-		return entry{event, p}, true
-	}
-	return entry{}, false
+	return banners.find(l.text)
 }
 
 // Reply turns the answer to one command line into facts. command is the line as
@@ -130,10 +138,10 @@ func (r *reply) isBlockLine(l line) bool {
 		return false
 	}
 	if l.name == "" {
-		_, banner := banners[l.text]
+		_, banner := banners.find(l.text)
 		return !banner
 	}
-	if e, ok := prefixes[l.name]; ok && (e.form == event || e.form == both) && !answers(r.owner, l.name) {
+	if e, ok := prefixes.find(l.name); ok && (e.form == event || e.form == both) && !answers(r.owner, l.name) {
 		return false
 	}
 	return answers(r.owner, l.name) || owner(r.subs, l.name, 0) == nil
@@ -145,7 +153,7 @@ func (r *reply) parseAnswer(l line) []Fact {
 	}
 	// Some firmware leaves the prefix out: "servingcell","SEARCH".
 	if l.name == "" && l.cmd != nil {
-		if p, ok := prefixes[l.cmd.name]; ok && strings.HasPrefix(l.text, `"`) {
+		if p, ok := prefixes.find(l.cmd.name); ok && strings.HasPrefix(l.text, `"`) {
 			if facts := p.parse(l); facts != nil {
 				return facts
 			}

@@ -170,7 +170,7 @@ func maskDial(text string) string {
 // isMessage reports whether a line without a prefix is the text of a message:
 // it has letters beyond ASCII, or it is a sentence.
 func isMessage(text string) bool {
-	if _, ok := banners[strings.TrimSpace(text)]; ok || strings.Contains(text, ": ") {
+	if _, ok := banners.find(strings.TrimSpace(text)); ok || strings.Contains(text, ": ") {
 		return false
 	}
 	for i := range len(text) {

@@ -447,3 +447,16 @@ func TestPowerAndBoot(t *testing.T) {
 		{"BG96 Telstra firmware", `AT+QNWCFG="backoff"`, []string{`+QNWCFG: "backoff",705`, "OK"}, []Fact{Backoff{Seconds: 705, Source: "+QNWCFG"}, Done{`+QNWCFG="backoff"`}}},
 	})
 }
+
+// TestTablesHaveNoEntryTwice: the second would never be found.
+func TestTablesHaveNoEntryTwice(t *testing.T) {
+	for _, tab := range []table{prefixes, banners} {
+		seen := map[string]bool{}
+		for _, e := range tab {
+			if seen[e.name] || e.name == "" || e.parse == nil {
+				t.Errorf("%q stands twice, or for nothing", e.name)
+			}
+			seen[e.name] = true
+		}
+	}
+}
