@@ -62,13 +62,19 @@ func NewHardware(cfg config.Config, rec *modem.Recorder) (Hardware, func(), erro
 		WatchLinks: watchLinks(clock, sel),
 		HearTime:   func(source string, at time.Time) { clock.Tell(board.TimeSource(source), at) },
 	}
-	hw.RunProbe = probeOver(cfg, func() string {
+	iface := func() string {
 		_, d, err := hw.Links()
 		if err != nil || !d.Present {
 			return ""
 		}
 		return d.Name
-	}, clock)
+	}
+	hw.RunProbe = probeOver(cfg, iface, clock)
+	hw.AskTime = func(ctx context.Context, server string) (time.Time, error) {
+		env := probeEnv(cfg, iface(), clock)
+		s, err := probe.SNTP(ctx, env, server)
+		return env.Now().Add(s.Offset), err
+	}
 	if cfg.Modem.Port != "none" {
 		spec := modemSpec(cfg, rec)
 		hw.OpenModem = func(ctx context.Context) (Modem, error) {
@@ -227,12 +233,18 @@ func address(nic *net.Interface) string {
 	return ""
 }
 
-// probeOver runs probes over the data interface as it is now.
-func probeOver(cfg config.Config, iface func() string, clock *board.Clock) func(context.Context, core.ProbeSpec) diag.ProbeResult {
+// probeEnv is where a probe works: the interface and the resolvers as they are
+// now; the board's own change with the network.
+func probeEnv(cfg config.Config, iface string, clock *board.Clock) probe.Env {
 	servers := cfg.Probes.DNSServers()
 	if len(servers) == 0 {
 		servers = probe.SystemResolvers(os.DirFS("/"))
 	}
+	return probe.Env{Interface: iface, Resolver: servers, Now: func() time.Time { return clock.Now().Wall }}
+}
+
+// probeOver runs probes over the data interface as it is now.
+func probeOver(cfg config.Config, iface func() string, clock *board.Clock) func(context.Context, core.ProbeSpec) diag.ProbeResult {
 	specs := probe.Round(targets(cfg))
 	return func(ctx context.Context, s core.ProbeSpec) diag.ProbeResult {
 		over := iface()
@@ -240,7 +252,7 @@ func probeOver(cfg config.Config, iface func() string, clock *board.Clock) func(
 			// Over another way it would prove nothing of this line.
 			return diag.ProbeResult{Probe: s.Probe, Target: s.Target, Host: s.Host, Result: probe.NotSent, Detail: "no data interface"}
 		}
-		env := probe.Env{Interface: over, Resolver: servers, Now: func() time.Time { return clock.Now().Wall }}
+		env := probeEnv(cfg, over, clock)
 		for _, full := range specs {
 			if full.Probe == s.Probe && full.Target == s.Target && full.Host == s.Host {
 				return probe.Run(ctx, env, full)

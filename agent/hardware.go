@@ -31,9 +31,12 @@ type Hardware struct {
 	// OverData says whether the way to addr ("ip:port", "" for anywhere) is the
 	// data interface's. Nil: only where the config binds the uplink to it.
 	OverData func(addr string) bool
-	// HearTime is told every time that comes from outside: the modem's network
-	// time, the broker's certificate date. Nil: nobody listens.
+	// HearTime is told every time that comes from outside, by the names of
+	// board.TimeSource: the modem's network time, a time server's, the date of the
+	// broker's certificate. Nil: nobody listens.
 	HearTime func(source string, at time.Time)
+	// AskTime asks a time server. Nil: none can be asked.
+	AskTime func(ctx context.Context, server string) (time.Time, error)
 }
 
 // Modem is an open modem. *modem.Modem is one.

@@ -17,6 +17,7 @@ import (
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/outbox"
+	"cellwarden/modem"
 	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
 )
@@ -41,17 +42,19 @@ const (
 
 // loop owns the core. Everything else talks to it through events and calls.
 type loop struct {
-	core    *core.Core
-	hw      Hardware
-	log     *slog.Logger
-	events  chan core.Event
-	calls   chan func()
-	queue   *queue
-	budget  *budget
-	version string
-	line    *line
-	prober  *prober
-	saver   *stateDir
+	core   *core.Core
+	hw     Hardware
+	log    *slog.Logger
+	events chan core.Event
+	calls  chan func()
+	queue  *queue
+	budget *budget
+	// recorder is the modem's traffic; nil: there is none.
+	recorder *modem.Recorder
+	version  string
+	line     *line
+	prober   *prober
+	saver    *stateDir
 
 	overData    func(addr string) bool
 	commitEvery time.Duration
@@ -186,6 +189,8 @@ func (l *loop) step(ev core.Event) {
 			case l.line.cycles <- struct{}{}:
 			default:
 			}
+		case core.SendBundle:
+			l.sendBundle(e.ID)
 		case core.Log:
 			l.log.Log(context.Background(), slog.Level(e.Level), e.Msg, e.Attrs...)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -104,7 +105,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		HasModem:   o.Hardware.OpenModem != nil, Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes}, Rounding: roundingOf,
 	}
 	events := make(chan core.Event, eventQueue)
-	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, events: events, calls: make(chan func()), queue: q,
+	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, recorder: o.Recorder, events: events, calls: make(chan func()), queue: q,
 		line: newLine(o.Hardware, events), prober: newProber(o.Hardware, events), saver: files,
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
@@ -165,6 +166,9 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 		g.Go(func() error { return l.watchLinks(ctx) })
 	}
 	g.Go(func() error { return l.prober.run(ctx) })
+	if a := l.newTimeAsker(o.Config.Probes.NTP); a != nil {
+		g.Go(func() error { return a.run(ctx) })
+	}
 	if l.uplink.on {
 		up, err := l.newUplink(o, id)
 		if err != nil {
@@ -286,11 +290,24 @@ func (l *loop) newUplink(o Options, id string) (*uplink.Uplink, error) {
 	if len(o.Config.Data.Interfaces) > 0 {
 		opt.Interface = bindTo(u.Interface, o.Config.Data.Interfaces)
 	}
-	if servers := o.Config.Probes.DNSServers(); len(servers) > 0 {
-		r := &probe.Resolver{Servers: func() []netip.AddrPort { return servers }}
+	if servers := ownServers(o.Config.Probes, os.DirFS("/")); servers != nil {
+		r := &probe.Resolver{Env: probe.Env{Interface: opt.Interface}, Servers: servers}
 		opt.Resolve = r.Resolve
 	}
 	return uplink.New(opt), nil
+}
+
+// ownServers are the name servers to ask where the system's resolver is not to be
+// used: those of the config, or on a board without resolv.conf (Android) those
+// that the dialer wrote down, read anew each time. Else nil.
+func ownServers(p config.Probes, root fs.FS) func() []netip.AddrPort {
+	if servers := p.DNSServers(); len(servers) > 0 {
+		return func() []netip.AddrPort { return servers }
+	}
+	if _, err := fs.Stat(root, "etc/resolv.conf"); errors.Is(err, fs.ErrNotExist) {
+		return func() []netip.AddrPort { return probe.SystemResolvers(root) }
+	}
+	return nil
 }
 
 // overData says whether the way to addr ("" for anywhere) is the data

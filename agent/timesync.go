@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"cellwarden/agent/core"
+)
+
+// Asking time servers, while nobody else vouches for the clock.
+const (
+	// timePatience is left to the others: NITZ comes with the attach, and an NTP
+	// client of the board's own with the first address.
+	timePatience = time.Minute
+	// timeRetry doubles up to timeRetryMax while no server answers.
+	timeRetry    = 2 * time.Minute
+	timeRetryMax = 2 * time.Hour
+	// timeAgain is how often a time that only a server gave is asked anew: a board's
+	// crystal runs 2 to 9 s a day, and 30 s are still the right time.
+	timeAgain = 24 * time.Hour
+	// timeTimeout holds two tries over NB-IoT.
+	timeTimeout = 30 * time.Second
+	// timeCost is one question and its answer with the headers of IP and UDP, and
+	// a lookup of the name.
+	timeCost = 2*(48+28) + 200
+)
+
+// timeAsker finds the time by asking servers in turn. With the clock trusted from
+// elsewhere it costs nothing.
+type timeAsker struct {
+	hw      Hardware
+	servers []string
+	log     *slog.Logger
+	spent   func(bytes uint64)
+}
+
+// run asks until ctx ends.
+func (a *timeAsker) run(ctx context.Context) error {
+	turn, asked := 0, false // asked: the trust in the clock comes from us
+	wait, retry := timePatience, timeRetry
+	for {
+		c, stop := a.hw.Timer(a.hw.Now().Mono + wait)
+		select {
+		case <-ctx.Done():
+			stop()
+			return nil
+		case <-c:
+		}
+		if a.hw.Now().Trusted && !asked {
+			wait = timeAgain // look again: an NTP client may lose its hold
+			continue
+		}
+		server := a.servers[turn%len(a.servers)]
+		turn++
+		ask, cancel := context.WithTimeout(ctx, timeTimeout)
+		at, err := a.hw.AskTime(ask, server)
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		a.spent(timeCost)
+		if err != nil {
+			a.log.Debug("time server", "server", server, "error", err)
+			wait, retry = retry, min(2*retry, timeRetryMax)
+			continue
+		}
+		a.hw.HearTime("sntp", at)
+		if !asked {
+			a.log.Info("the time is known", "from", server)
+		}
+		asked, wait, retry = true, timeAgain, timeRetry
+	}
+}
+
+// newTimeAsker is nil where there is nobody to ask or to tell.
+func (l *loop) newTimeAsker(servers []string) *timeAsker {
+	if len(servers) == 0 || l.hw.AskTime == nil || l.hw.HearTime == nil {
+		return nil
+	}
+	return &timeAsker{hw: l.hw, servers: servers, log: l.log,
+		spent: func(n uint64) { l.events <- core.Spent{At: l.at(), Bytes: n} }}
+}

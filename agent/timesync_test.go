@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"cellwarden/agent/board"
+	"cellwarden/agent/config"
+	"cellwarden/agent/instant"
+)
+
+// fakeBoard is a board whose system clock began in 1970 and whose time runs as
+// the test's bubble does.
+type fakeBoard struct {
+	start time.Time
+	trust board.TimeTrust
+	asked []time.Duration
+}
+
+func (b *fakeBoard) now() instant.Instant {
+	mono := time.Since(b.start)
+	wall, by := b.trust.Judge(time.Unix(0, 0).Add(mono), mono, false)
+	return instant.Instant{Boot: "22222222", Mono: mono, Wall: wall, Trusted: by != board.TimeNone}
+}
+
+func (b *fakeBoard) asker(answer func(n int) (time.Time, error)) (*timeAsker, *uint64) {
+	var spent uint64
+	hw := Hardware{Now: b.now, Timer: realTimer(b.now),
+		AskTime: func(_ context.Context, server string) (time.Time, error) {
+			b.asked = append(b.asked, time.Since(b.start))
+			if want := []string{"a", "b"}[(len(b.asked)-1)%2]; server != want {
+				return time.Time{}, errors.New("out of turn")
+			}
+			return answer(len(b.asked))
+		},
+		HearTime: func(source string, at time.Time) {
+			b.trust.Tell(board.TimeSource(source), at, time.Since(b.start))
+		}}
+	return &timeAsker{hw: hw, servers: []string{"a", "b"}, log: slog.New(slog.NewTextHandler(io.Discard, nil)), spent: func(n uint64) { spent += n }}, &spent
+}
+
+func runFor(t *testing.T, a *timeAsker, d time.Duration) {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	if err := a.run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTimeServersAreAskedWhileNobodyVouches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBoard{start: time.Now()}
+		right := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+		a, spent := b.asker(func(n int) (time.Time, error) {
+			if n < 4 {
+				return time.Time{}, errors.New("no answer")
+			}
+			return right.Add(time.Since(b.start)), nil
+		})
+		runFor(t, a, 40*time.Hour)
+		// 1 min for the others, then doubling, then daily.
+		want := []time.Duration{time.Minute, 3 * time.Minute, 7 * time.Minute, 15 * time.Minute, 15*time.Minute + 24*time.Hour}
+		if !slices.Equal(b.asked, want) {
+			t.Errorf("asked at %v, want %v", b.asked, want)
+		}
+		if *spent != 5*timeCost {
+			t.Errorf("%d B for %d questions", *spent, len(b.asked))
+		}
+		if now := b.now(); !now.Trusted || !now.Wall.Equal(right.Add(40*time.Hour)) {
+			t.Errorf("%+v", now)
+		}
+	})
+}
+
+func TestTimeServersAreLeftAloneWhenTheTimeIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBoard{start: time.Now()}
+		b.trust.Tell(board.TimeNITZ, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), 0)
+		a, _ := b.asker(func(int) (time.Time, error) { return time.Time{}, errors.New("no answer") })
+		runFor(t, a, 30*24*time.Hour)
+		if len(b.asked) > 0 {
+			t.Errorf("asked at %v", b.asked)
+		}
+	})
+}
+
+// A month without any server: the questions stay cheap.
+func TestSilentTimeServersCostLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBoard{start: time.Now()}
+		a, spent := b.asker(func(int) (time.Time, error) { return time.Time{}, errors.New("no answer") })
+		runFor(t, a, 30*24*time.Hour)
+		if perDay := *spent / 30; perDay > 5_000 {
+			t.Errorf("%d B a day", perDay)
+		}
+	})
+}
+
+func TestOwnNameServers(t *testing.T) {
+	linux := fstest.MapFS{"etc/resolv.conf": {Data: []byte("nameserver 10.0.0.1\n")}}
+	android := fstest.MapFS{"etc/ppp/resolv.conf": {Data: []byte("nameserver 10.64.0.1\n")}}
+	if ownServers(config.Probes{}, linux) != nil {
+		t.Error("the system's resolver was passed over")
+	}
+	for name, c := range map[string]struct {
+		probes config.Probes
+		root   fstest.MapFS
+		want   string
+	}{
+		"configured":                     {config.Probes{DNS: []string{"223.5.5.5"}}, linux, "[223.5.5.5:53]"},
+		"Android: what the dialer wrote": {config.Probes{}, android, "[10.64.0.1:53]"},
+		"Android: nothing yet":           {config.Probes{}, fstest.MapFS{}, "[]"},
+	} {
+		servers := ownServers(c.probes, c.root)
+		if servers == nil {
+			t.Errorf("%s: the system's resolver is taken", name)
+			continue
+		}
+		if got := fmt.Sprint(servers()); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+	// A new session brings new servers.
+	servers := ownServers(config.Probes{}, android)
+	android["etc/ppp/resolv.conf"].Data = []byte("nameserver 10.65.0.1\n")
+	if got := fmt.Sprint(servers()); got != "[10.65.0.1:53]" {
+		t.Error(got)
+	}
+}
