@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"cellwarden/agent/board"
@@ -112,13 +111,16 @@ func pickLang(flag string, env cli.Env) text.Lang {
 }
 
 func profilesVerb(_ context.Context, _ []string, env cli.Env) int {
-	w := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "PROFILE\tFAMILIES\tSOURCES")
-	for _, r := range profile.Table() {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, strings.Join(r.Families, ", "), strings.Join(r.Sources, "; "))
+	rows := append([]profile.Row{{Name: "PROFILE", Families: []string{"FAMILIES"}, Sources: []string{"SOURCES"}}}, profile.Table()...)
+	name, families := 0, 0
+	for _, r := range rows {
+		name, families = max(name, len(r.Name)), max(families, len(strings.Join(r.Families, ", ")))
 	}
-	if err := w.Flush(); err != nil {
-		return failed(env, err)
+	for _, r := range rows {
+		_, err := fmt.Fprintf(env.Stdout, "%-*s  %-*s  %s\n", name, r.Name, families, strings.Join(r.Families, ", "), strings.Join(r.Sources, "; "))
+		if err != nil {
+			return failed(env, err)
+		}
 	}
 	return 0
 }
