@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"time"
 
@@ -184,13 +185,15 @@ func trailing(dec *json.Decoder) error {
 func place(name string, data []byte, offset int64, id string, err error) error {
 	switch e := err.(type) {
 	case *json.SyntaxError:
-		offset = e.Offset
+		offset = min(max(offset, e.Offset), int64(len(data)))
+		for offset < int64(len(data)) && strings.IndexByte(" \t\r\n", data[offset]) >= 0 {
+			offset++ // the offender stands after the space
+		}
 	case *json.UnmarshalTypeError:
-		offset += 0
-		err = fmt.Errorf("%s wants a %s, not a %s", orRoot(e.Field), e.Type, e.Value)
+		err = fmt.Errorf("%s wants %s, not a %s", orRoot(e.Field), kindWords(e.Type), e.Value)
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = fmt.Errorf("the file ends in the middle")
+		offset, err = int64(len(data)), fmt.Errorf("the file ends in the middle")
 	}
 	offset = min(max(offset, 0), int64(len(data)))
 	line := 1 + bytes.Count(data[:offset], []byte("\n"))
@@ -198,6 +201,25 @@ func place(name string, data []byte, offset int64, id string, err error) error {
 		return fmt.Errorf("%s:%d: case %s: %w", name, line, id, err)
 	}
 	return fmt.Errorf("%s:%d: %w", name, line, err)
+}
+
+// kindWords names what JSON must hold for t, for people who do not write Go.
+func kindWords(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct:
+		return "an object"
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Uint64:
+		return "a whole number from 0"
+	case reflect.Int:
+		return "a whole number"
+	}
+	return "a number"
 }
 
 func orRoot(field string) string {
