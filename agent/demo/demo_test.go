@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cellwarden/modem"
+
 	"go.uber.org/goleak"
 )
 
@@ -71,12 +73,39 @@ type writer func([]byte)
 
 func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
 
+// Without pseudo terminals the modem plays in memory.
+func TestModemWithoutTerminal(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var d drama
+	_, open, err := startModem(ctx, "/no/such/folder/ttyUSB2", &d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if open == nil {
+		t.Fatal("a terminal in a folder that is not there")
+	}
+	for range 2 { // opened again after a loss
+		m, err := open(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers := m.Ask(ctx, modem.SIM)
+		if len(answers) == 0 || !answers[0].Accepted() {
+			t.Errorf("the modem's card: %+v", answers)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A promise that does not hold is seen: each field of a good report is spoilt
 // in turn.
 func TestJudge(t *testing.T) {
 	good := func() Report {
 		return Report{Handed: 9, Durable: 9, Kept: 3, Delivered: 9, Messages: 12, Moved: 5, Metered: 5, Alerts: []string{"over_quota confirmed"},
-			Clears: []string{"over_quota cycle_start"}, RaisedAfter: time.Minute, ClearedAfter: time.Minute,
+			Clears: []string{"over_quota by cycle_start"}, RaisedAfter: time.Minute, ClearedAfter: time.Minute,
 			Warnings: []string{"forecast", "80 %", "95 %", "100 %"}, Restored: true, Foretold: opening, Exhausted: opening,
 			ResumesAt: newMonth.Format(time.RFC3339)}
 	}
@@ -104,7 +133,7 @@ func TestJudge(t *testing.T) {
 		"late alert":         func(r *Report) { r.RaisedAfter = time.Hour },
 		"alert too early":    func(r *Report) { r.RaisedAfter = -time.Minute },
 		"not cleared":        func(r *Report) { r.Clears = nil },
-		"cleared by another": func(r *Report) { r.Clears = []string{"over_quota recovered"} },
+		"cleared by another": func(r *Report) { r.Clears = []string{"over_quota by recovered"} },
 		"cleared late":       func(r *Report) { r.ClearedAfter = time.Hour },
 		"no forecast":        func(r *Report) { r.Warnings = r.Warnings[1:] },
 		"wrong forecast":     func(r *Report) { r.Foretold = r.Foretold.AddDate(0, 0, 3) },

@@ -87,7 +87,7 @@ func (d *drama) prove(ctx context.Context) (Report, error) {
 			r.Alerts = append(r.Alerts, b.Class+" "+b.Verdict)
 			r.RaisedAfter = wallOf(e.At).Sub(d.cutAt)
 		case *protocol.Clear:
-			r.Clears = append(r.Clears, b.Class+" "+b.EndedBy)
+			r.Clears = append(r.Clears, b.Class+" by "+b.EndedBy)
 			r.ClearedAfter = wallOf(e.At).Sub(back)
 		case *protocol.Warning:
 			r.warned(b, wallOf(e.At))
@@ -132,7 +132,7 @@ func (r *Report) judge(malformed error) {
 	alerts := strings.Join(r.Alerts, ", ")
 	check(alerts == "over_quota confirmed" && within(r.RaisedAfter), "the right cause and no other: %s, %s after the stop", alerts, span(r.RaisedAfter))
 	check(r.ResumesAt == newMonth.Format(time.RFC3339), "the right return: foretold for %s, came at %s", clockTime(r.ResumesAt), back.Format("02 Jan 15:04"))
-	check(fmt.Sprint(r.Clears) == "[over_quota cycle_start]" && within(r.ClearedAfter), "its end: %s, %s after the return", strings.Join(r.Clears, ", "), span(r.ClearedAfter))
+	check(fmt.Sprint(r.Clears) == "[over_quota by cycle_start]" && within(r.ClearedAfter), "its end, told too: %s, %s after the return", strings.Join(r.Clears, ", "), span(r.ClearedAfter))
 	check(r.Durable == r.Handed && r.Handed > 0, "events handed in: %d, on disk before the machine had its answer: %d", r.Handed, r.Durable)
 	check(r.Delivered == r.Handed && r.Missing == 0 && r.OutOfOrder == 0 && r.Kept > 0,
 		"events at the backend: %d (%d had waited), missing %d, out of order %d", r.Delivered, r.Kept, r.Missing, r.OutOfOrder)

@@ -103,12 +103,17 @@ session active addr=10.63.118.204
 -- script --
 `
 
-// pace is how many times as fast as real time the story runs.
-type pace struct{ morning, days, offline, watch float64 }
+// pace is how many times as fast as real time the story runs, and how often the
+// agent asks the modem: over dull days every few hours, not every six seconds.
+// When something happens it asks at once, as ever.
+type pace struct {
+	morning, days, watch float64
+	poll                 time.Duration
+}
 
 var (
-	paceToWatch = pace{morning: 1700, days: 60_000, offline: 60_000, watch: 25}
-	paceToTest  = pace{morning: 100_000, days: 1_000_000, offline: 1_000_000, watch: 400}
+	paceToWatch = pace{morning: 1700, days: 60_000, watch: 25, poll: 2 * time.Hour}
+	paceToTest  = pace{morning: 100_000, days: 1_000_000, watch: 400, poll: 6 * time.Hour}
 )
 
 // quick is the uplink's pace: its times are real ones and do not shrink with the
@@ -119,11 +124,6 @@ var quick = uplink.Timing{
 	RefusedMin: 500 * time.Millisecond, RefusedMax: time.Second, Stable: time.Second,
 	Attempt: 10 * time.Millisecond, Attempts: 1000, DrainPerSec: -1,
 }
-
-// pollEvery replaces the config's poll: over dull days the simulated modem is
-// asked every two hours, not every six seconds. When something happens the agent
-// asks at once, as ever.
-const pollEvery = 2 * time.Hour
 
 // drama is the running story.
 type drama struct {
@@ -167,7 +167,7 @@ func Run(ctx context.Context, opt Options) (Report, error) {
 		return Report{}, fmt.Errorf("demo: %w", err)
 	}
 	logPath := filepath.Join(dir, "agent.log")
-	d := &drama{opt: opt, pace: paceToWatch, tell: &teller{out: opt.Out, colour: opt.TTY && opt.Getenv("NO_COLOR") == ""},
+	d := &drama{opt: opt, pace: paceToWatch, tell: &teller{out: opt.Out, colour: opt.TTY && opt.Getenv("NO_COLOR") == "" && opt.Getenv("TERM") != "dumb"},
 		clock: newClock(opening), began: time.Now(), next: opening.Add(beat), socket: filepath.Join(dir, "api.sock")}
 	defer d.clock.stop()
 	if opt.Fast {
@@ -219,7 +219,7 @@ func (d *drama) play(ctx context.Context, dir string, logTo io.Writer) (r Report
 	if err != nil {
 		return r, err
 	}
-	cfg.Modem.Poll = config.Duration(pollEvery)
+	cfg.Modem.Poll = config.Duration(d.pace.poll) // longer than a config may say
 	hw, done, err := d.hardware(cfg, open)
 	if err != nil {
 		return r, err
@@ -430,7 +430,6 @@ var stopSMS = []string{
 // stopped is the quota, and the verdict.
 func (d *drama) stopped(ctx context.Context) error {
 	d.tell.head("3  \"No service\": what is the cause?", "没有网络了，到底是什么原因？")
-	d.read(ctx, time.Second)
 	d.clock.run(d.pace.watch)
 	d.say(byCarrier, "100 MB are used up: the data session is closed, a new one is refused with cause 33")
 	if err := d.modem.Do("session closed reject=33"); err != nil {
@@ -462,12 +461,12 @@ func (d *drama) stopped(ctx context.Context) error {
 	for _, e := range en.For {
 		proofs = append(proofs, e.Text)
 	}
-	d.tell.say(d.clock.wall(), byAgent, fmt.Sprintf("%s, %s: %s %s", st.Standing[0].Class, en.Verdict, en.Title, zh.Title), proofs...)
+	d.tell.say(d.clock.wall(), byAgent, fmt.Sprintf("%s, %s: %s", st.Standing[0].Class, en.Verdict, zh.Title), proofs...)
 	d.read(ctx, 2*time.Second)
 	d.say(byAgent, "who acts? %s: %s", en.Who, en.Do)
 	d.say(byAgent, "back by itself? yes, on %s", en.ResumesAt)
 	d.say(byAgent, "the backend cannot hear this now; whoever stands at the machine can")
-	d.read(ctx, 5*time.Second)
+	d.read(ctx, 6*time.Second)
 	for _, lang := range []string{"en", "zh"} {
 		if err := d.show(lang); err != nil {
 			return err
@@ -492,7 +491,7 @@ func (d *drama) show(lang string) error {
 // offline is the rest of the month.
 func (d *drama) offline(ctx context.Context) error {
 	d.tell.head("4  Offline: it sells on, every event is kept", "断网照常卖货，事件一条不丢")
-	d.clock.run(d.pace.offline)
+	d.clock.run(d.pace.days)
 	return d.live(ctx, newMonth)
 }
 
