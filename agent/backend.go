@@ -139,6 +139,7 @@ func (b *backend) Guard(ctx context.Context) (g localapi.Guard, err error) {
 	err = b.loop.do(ctx, func() {
 		v := b.loop.core.View()
 		g = localapi.Guard{Level: string(meter.GuardFor(v.Usage)), Percent: v.Usage.Percent}
+		g.Blocked = b.loop.block.On()
 		if v.Usage.QuotaBytes > v.Usage.UsedBytes {
 			g.LeftBytes = v.Usage.QuotaBytes - v.Usage.UsedBytes
 		}
@@ -152,17 +153,15 @@ func (b *backend) Guard(ctx context.Context) (g localapi.Guard, err error) {
 	return g, err
 }
 
-// Record implements localapi.Backend: the modem's traffic as a case that explain
-// reads and the simulator plays, with what the device knew besides.
+// Record implements localapi.Backend: what the judgement rests on as a case that
+// explain reads, with the modem's lines beside it.
 func (b *backend) Record(ctx context.Context, w io.Writer) error {
-	if b.recorder == nil {
-		return localapi.ErrUnsupported
-	}
 	var v core.View
-	if err := b.loop.do(ctx, func() { v = b.loop.core.View() }); err != nil {
+	var r core.Recording
+	if err := b.loop.do(ctx, func() { v, r = b.loop.core.View(), b.loop.core.Recording() }); err != nil {
 		return err
 	}
-	return writeBundle(w, b.recorder, v)
+	return writeBundle(w, b.recorder, b.loop.version, v, r)
 }
 
 // Confirm implements localapi.Backend.

@@ -40,9 +40,10 @@ var arrows = map[string][]string{
 	// same words come out. Its mutex guards the tables, which are read from the
 	// binary when a language is first used.
 	"agent/text":    {"agent/diag"},
-	"agent/core":    {"agent/diag", "agent/instant", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
+	"agent/core":    {"agent/diag", "agent/instant", "agent/learn", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
+	"agent/learn":   {"agent/diag"},
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
-	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "protocol"},
+	"agent/explain": {"agent/diag", "agent/instant", "agent/learn", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 
 	"agent/config":          {"agent/diag", "protocol", "firmware-targets"},
 	"agent/board":           {"agent/diag", "agent/instant", "agent/meter", "firmware-targets"},
@@ -73,7 +74,7 @@ var simulators = []string{"modem/modemtest", "agent/board/boardtest", "agent/loc
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
 var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier",
-	"agent/diag", "agent/meter", "agent/record", "agent/core"}
+	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core"}
 
 // impure are packages of the standard library that a pure package does not
 // import, and why. A name stands for what is below it too.

@@ -21,6 +21,7 @@ import (
 
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
+	"cellwarden/agent/learn"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/record"
 	"cellwarden/modem/threegpp"
@@ -54,6 +55,7 @@ type Options struct {
 	RadioCycle      bool                // may switch the radio off and on at resume moments
 	HasModem        bool
 	Meter           meter.Options
+	BlockAt         int // per cent of the quota at which the machine's traffic is stopped, 0 never
 	// Rounding is how the operator of a home network counts; nil: not known of any.
 	Rounding func(plmn string) meter.Rounding
 }
@@ -88,8 +90,15 @@ type Core struct {
 	standing *fault
 	wellAt   instant.Instant // since when the judgement is "well"
 	well     bool
-	changes  []time.Duration // class changes in the last hour, for the flap guard
-	last     *fault          // the last one that ended
+	changes  []change // faults told, for the flap guard
+	flips    []change // the newest changes of the judged class
+	last     *fault   // the last one that ended
+	book     learn.Book
+	weights  *diag.Weights      // with the priors that the book moved
+	priors   map[string]float64 // those
+	home     string             // the operator that they are of
+	white    whitelist
+	rounds   int // since the start
 	lastGood diag.LastGood
 	goodAt   time.Duration
 	iface    diag.Interface
@@ -109,9 +118,11 @@ type Core struct {
 	cycleSeen  time.Time
 	nextCard   string // seen in the slot, its key is set after one more look
 	counting   bool   // the meter has looked since the start
+	blocked    *bool  // as last ordered, nil not yet
 	roundingOf string // the operator whose rule the meter has
 
-	cycled   int64 // Unix seconds of the last radio cycle
+	cycled   int64         // Unix seconds of the last radio cycle
+	cycledAt time.Duration // and its moment in this run
 	cycleDue string
 
 	dirty     bool
@@ -132,6 +143,9 @@ type fault struct {
 	Unstable bool
 	Ended    instant.Instant
 	EndedBy  string
+	Learned  diag.Code // what it turned out to be, once that is counted
+	Carrier  string    // of whom it is counted
+	Card     string    // hash of the card known when it was raised
 }
 
 type asker struct {
@@ -196,6 +210,13 @@ func (c *Core) plan() protocol.Plan {
 	return out
 }
 
+// tellPlan observes the plan in force, with what was learned of the card.
+func (c *Core) tellPlan() {
+	p := c.plan()
+	p.WhitelistOnly = p.WhitelistOnly || c.white.learned()
+	c.see("plan", diag.PlanFact{Plan: p})
+}
+
 func (c *Core) applyPlan() error {
 	p := c.plan()
 	if err := meter.CheckPlan(p); err != nil {
@@ -204,7 +225,7 @@ func (c *Core) applyPlan() error {
 	if err := c.meter.SetPlan(c.simKey(), p, c.now); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	c.see("plan", diag.PlanFact{Plan: p})
+	c.tellPlan()
 	return nil
 }
 
@@ -250,7 +271,11 @@ func (c *Core) Step(ev Event) []Effect {
 		judge = e.Unsolicited
 	case RoundDone:
 		c.polling = false
+		c.rounds++
 		c.see("clock", struct{}{})
+		if c.known.Summary().HomePLMN != c.home {
+			c.relearn()
+		}
 		c.afterRound(e)
 	case PortState:
 		c.modemUp = e.State == "ok"
@@ -278,11 +303,12 @@ func (c *Core) Step(ev Event) []Effect {
 		c.askers = append(c.askers, asker{token: e.Token})
 		c.refresh()
 	case Confirmed:
-		c.confirmed(string(e.Class), e.By)
+		c.confirmed(e.Class, e.By)
 	case Spent:
 		c.meter.OwnBytes(e.Bytes, c.now)
 		judge = false
 	case Cycled:
+		c.cycledAt = c.now.Mono
 		c.see("agent", diag.Disturbance{What: "radio cycle"})
 	case Stopping:
 		c.dirty, c.urgent, c.ending = true, true, true
@@ -313,7 +339,7 @@ func (c *Core) Next() time.Duration {
 	early(c.reportAt)
 	early(c.probes.due())
 	if c.pending != nil && !c.pending.Raised {
-		early(c.pending.Since.Mono + c.hold(c.pending, c.diag))
+		early(c.now.Mono + max(0, c.hold(c.pending, c.diag)-c.elapsed(c.pending.Since)))
 	}
 	if c.standing != nil && c.well && c.proved(c.standing) {
 		early(c.wellAt.Mono + c.clearTime(c.standing.Class))

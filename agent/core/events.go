@@ -161,6 +161,9 @@ type (
 		Name string
 		Data []byte
 	}
+	// Block stops the machine's own traffic over the data interfaces, or lets it
+	// pass again.
+	Block struct{ On bool }
 	// Answer ends a DiagnoseNow.
 	Answer struct {
 		Token     string
@@ -183,6 +186,7 @@ func (RunProbe) effect()    {}
 func (LookAtLinks) effect() {}
 func (Store) effect()       {}
 func (Persist) effect()     {}
+func (Block) effect()       {}
 func (Answer) effect()      {}
 func (CycleRadio) effect()  {}
 func (SendBundle) effect()  {}

@@ -7,6 +7,7 @@ import (
 
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
+	"cellwarden/agent/learn"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/record"
 	"cellwarden/protocol"
@@ -31,6 +32,9 @@ type kept struct {
 	ProbeSpent int                 `json:"probe_spent,omitempty"`
 	Warnings   []protocol.Warning  `json:"warnings,omitempty"`
 	CycleSeen  time.Time           `json:"cycle_seen"`
+	Pending    *keptFault          `json:"pending,omitempty"`
+	Book       learn.Book          `json:"book,omitempty"`
+	White      whitelist           `json:"whitelist"`
 }
 
 type keptFault struct {
@@ -40,20 +44,26 @@ type keptFault struct {
 	Since   instant.Instant `json:"since"`
 	Ended   instant.Instant `json:"ended"`
 	EndedBy string          `json:"ended_by,omitempty"`
+
+	Unstable bool      `json:"unstable,omitempty"`
+	Card     string    `json:"card,omitempty"`
+	Learned  diag.Code `json:"learned,omitempty"`
+	Carrier  string    `json:"carrier,omitempty"`
 }
 
 func keepFault(f *fault) *keptFault {
 	if f == nil {
 		return nil
 	}
-	return &keptFault{f.Class, f.Layer, f.Verdict, f.Since, f.Ended, f.EndedBy}
+	return &keptFault{f.Class, f.Layer, f.Verdict, f.Since, f.Ended, f.EndedBy, f.Unstable, f.Card, f.Learned, f.Carrier}
 }
 
 func (k *keptFault) fault() *fault {
 	if k == nil {
 		return nil
 	}
-	return &fault{Class: k.Class, Layer: k.Layer, Verdict: k.Verdict, Since: k.Since, Raised: true, Ended: k.Ended, EndedBy: k.EndedBy}
+	return &fault{Class: k.Class, Layer: k.Layer, Verdict: k.Verdict, Since: k.Since, Raised: true, Ended: k.Ended, EndedBy: k.EndedBy,
+		Unstable: k.Unstable, Card: k.Card, Learned: k.Learned, Carrier: k.Carrier}
 }
 
 const keptVersion = 1
@@ -61,7 +71,8 @@ const keptVersion = 1
 func (c *Core) snapshot() []byte {
 	data, err := json.Marshal(kept{V: keptVersion, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
 		SIMStatus: c.simStatus, Plan: c.pushedPlan, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
-		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen})
+		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
+		Pending: keepFault(c.pending), Book: c.book, White: c.white})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
 		return nil
@@ -82,6 +93,10 @@ func (c *Core) restore(data []byte) error {
 	c.settings = k.Settings
 	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent
 	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
+	c.book, c.white = k.Book.Clip(), k.White
+	if c.pending = k.Pending.fault(); c.pending != nil {
+		c.pending.Raised = false
+	}
 	return nil
 }
 
@@ -168,5 +183,5 @@ type Recording struct {
 // Recording exports the flight recorder. Judged again, its entries give the
 // Diagnosis (package explain).
 func (c *Core) Recording() Recording {
-	return Recording{Entries: c.ring.Export(), Dropped: c.ring.Dropped(), Diagnosis: diag.Diagnose(&c.known, c.opt.Weights)}
+	return Recording{Entries: c.ring.Export(), Dropped: c.ring.Dropped(), Diagnosis: diag.Diagnose(&c.known, c.table()), Priors: c.priors}
 }

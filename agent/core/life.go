@@ -43,13 +43,22 @@ var lifeTimes = map[diag.Code]times{
 	diag.Ambiguous:            {3 * time.Minute, 30 * time.Second},
 }
 
-// Flap guard (diagnosis.md §7): more class changes than this in an hour mark
-// the fault unstable and make new ones wait four times as long.
+// Flap guard (diagnosis.md §7): a fault that would be the fifth of an hour is
+// told as unstable, once, as the most severe of those that came again; then it
+// stands, whatever comes and goes, until an hour shows no more changes than
+// that. New ones wait four times as long meanwhile.
 const (
 	flapChanges = 4
 	flapWindow  = time.Hour
 	flapWiden   = 4
 )
+
+// change is one fault told, or one change of the judged class.
+type change struct {
+	at    time.Duration
+	class diag.Code
+	layer diag.Layer
+}
 
 // stopGroup are the classes of one stopped subscription: going from one to
 // another refines the verdict, it is not a new fault.
@@ -75,35 +84,97 @@ func (c *Core) hold(f *fault, d diag.Diagnosis) time.Duration {
 
 func (c *Core) clearTime(class diag.Code) time.Duration { return lifeTimes[class].clear }
 
-func (c *Core) unstable() bool {
+// elapsed is the time since t, also across a restart of the board where both
+// wall clocks can be believed.
+func (c *Core) elapsed(t instant.Instant) time.Duration {
+	if t.Boot != c.now.Boot && t.Trusted && c.now.Trusted {
+		return max(0, c.now.Wall.Sub(t.Wall))
+	}
+	return c.now.Sub(t)
+}
+
+// told counts the faults told in the last hour.
+func (c *Core) told() int { return recent(c.changes, c.now.Mono) }
+
+func recent(list []change, now time.Duration) int {
 	n := 0
-	for _, at := range c.changes {
-		if c.now.Mono-at <= flapWindow {
+	for _, x := range list {
+		if now-x.at <= flapWindow {
 			n++
 		}
 	}
-	return n > flapChanges
+	return n
 }
+
+// unstable: faults come and go too often to be told one by one.
+func (c *Core) unstable() bool {
+	return c.told() > flapChanges || c.standing != nil && c.standing.Unstable && recent(c.flips, c.now.Mono) > flapChanges
+}
+
+// recurrent reports whether class was told before in this hour.
+func (c *Core) recurrent(class diag.Code) bool {
+	return slices.ContainsFunc(c.changes, func(x change) bool {
+		return x.class == class && c.now.Mono-x.at <= flapWindow
+	})
+}
+
+// severest reports whether no class that came again lies below layer: the
+// lowest broken layer explains those above it.
+func (c *Core) severest(layer diag.Layer) bool {
+	for _, x := range c.changes {
+		if c.now.Mono-x.at <= flapWindow && slices.Index(diag.Layers, x.layer) < slices.Index(diag.Layers, layer) {
+			return false
+		}
+	}
+	return true
+}
+
+// noteFlip remembers when the judged class changed, as often as the guard counts.
+func (c *Core) noteFlip(class diag.Code, layer diag.Layer) {
+	if n := len(c.flips); n > 0 && c.flips[n-1].class == class {
+		return
+	}
+	c.flips = append(c.flips, change{c.now.Mono, class, layer})
+	if len(c.flips) > flapChanges+1 {
+		c.flips = c.flips[1:]
+	}
+}
+
+// selfMade is how long after a radio cycle of our own a fault is not evidence
+// (diagnosis.md §7): the registration comes back within it.
+const selfMade = 90 * time.Second
+
+func (c *Core) disturbed() bool { return c.cycledAt > 0 && c.now.Mono-c.cycledAt <= selfMade }
 
 // judge diagnoses and moves the fault through its life.
 func (c *Core) judge() {
-	d := diag.Diagnose(&c.known, c.opt.Weights)
+	d := diag.Diagnose(&c.known, c.table())
 	c.diag = d
 	switch {
 	case d.Verdict == diag.AllWell:
+		c.noteFlip(diag.Healthy, "")
 		c.pending = nil
 		if !c.well {
 			c.well, c.wellAt = true, c.now
 		}
 		c.fine()
-		if c.standing != nil && c.proved(c.standing) && c.now.Mono-c.wellAt.Mono >= c.clearTime(c.standing.Class) {
+		if c.standing != nil && c.proved(c.standing) && !(c.standing.Unstable && c.unstable()) && c.now.Mono-c.wellAt.Mono >= c.clearTime(c.standing.Class) {
 			c.clear(c.endedBy(), diag.Healthy)
 		}
 	case d.Layer == "" && d.Verdict == diag.Undecided:
-		// Nothing failed, little is known: no fault, and no proof of health.
-		c.pending, c.well = nil, false
+		// Nothing failed, little is known: no fault, and no proof of health. Just
+		// after a start that takes nothing back.
+		if c.rounds > 0 {
+			c.pending = nil
+		}
+		c.well = false
+	case c.disturbed():
+		c.well = false
 	default:
 		c.well = false
+		if d.Class != diag.Ambiguous {
+			c.noteFlip(d.Class, d.Layer)
+		}
 		c.faulty(d)
 	}
 }
@@ -134,11 +205,19 @@ func (c *Core) faulty(d diag.Diagnosis) {
 			return // undecided takes nothing back
 		}
 	}
+	if c.standing != nil && c.standing.Unstable && c.unstable() && c.recurrent(class) {
+		c.pending = nil
+		return // it was told that these come and go
+	}
 	if c.pending == nil || !sameFamily(c.pending.Class, class) {
 		c.pending = &fault{Class: class, Verdict: d.Verdict, Since: c.now}
+		c.dirty = true
 	}
 	c.pending.Class, c.pending.Verdict, c.pending.Layer = class, d.Verdict, d.Layer
-	if c.now.Mono-c.pending.Since.Mono >= c.hold(c.pending, d) {
+	if c.elapsed(c.pending.Since) >= c.hold(c.pending, d) {
+		if c.told() >= flapChanges && c.recurrent(class) && !c.severest(d.Layer) {
+			return // the most severe of them speaks for all
+		}
 		if c.standing != nil {
 			c.clear("superseded", class)
 		}
@@ -160,11 +239,12 @@ func (c *Core) raise(d diag.Diagnosis) {
 	f := c.pending
 	c.pending = nil
 	f.Raised = true
-	c.changes = append(c.changes, c.now.Mono)
+	c.changes = append(c.changes, change{c.now.Mono, f.Class, f.Layer})
 	if len(c.changes) > 2*flapChanges {
 		c.changes = c.changes[1:]
 	}
-	f.Unstable = c.unstable()
+	f.Unstable = c.told() > flapChanges
+	f.Card = c.lastGood.ICCID
 	c.standing = f
 	c.dirty, c.urgent = true, true
 	c.emit(Log{LevelWarn, "fault", []any{"class", string(f.Class), "verdict", string(f.Verdict), "since", f.Since.String()}})
@@ -207,7 +287,7 @@ func WireTime(t instant.Instant) protocol.Time {
 // endedBy says what ended the standing fault, as far as the facts tell.
 func (c *Core) endedBy() string {
 	if !slices.Contains(stopGroup, c.standing.Class) {
-		return "recovered"
+		return c.cardBack(c.standing)
 	}
 	if c.known.Summary().ResumedSMS {
 		return "sms_topup"
@@ -242,20 +322,9 @@ func (c *Core) clear(by string, next diag.Code) {
 	c.dirty, c.urgent = true, true
 	c.emit(Log{LevelInfo, "fault over", []any{"class", string(f.Class), "lasted", lasted.Round(time.Second).String(), "by", by}})
 	c.store(protocol.TypeClear, Alert, msg, true, "")
-	if by == "cycle_start" || by == "sms_topup" || by == "platform_resumed" {
-		was := map[string]diag.Code{"cycle_start": diag.OverQuota, "sms_topup": diag.Arrears, "platform_resumed": f.Class}[by]
-		c.store(protocol.TypeLearned, State, protocol.Learned{Carrier: c.known.Summary().HomePLMN, Said: string(f.Class), Was: string(was), Confirmed: by}, false, "")
+	if was := provedBy(f); was != "" {
+		c.learnFrom(f, was, by, false)
 	}
-}
-
-func (c *Core) confirmed(class, by string) {
-	said := c.diag.Class
-	if c.standing != nil {
-		said = c.standing.Class
-	} else if c.last != nil {
-		said = c.last.Class
-	}
-	c.store(protocol.TypeLearned, State, protocol.Learned{Carrier: c.known.Summary().HomePLMN, Said: string(said), Was: class, Confirmed: by}, true, "")
 }
 
 // goodHold is how long all must be well before the settings count as good.

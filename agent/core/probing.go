@@ -136,12 +136,19 @@ func (c *Core) needed(s ProbeSpec) bool {
 
 func (c *Core) afford(cost int) bool {
 	p := &c.probes
-	day := int64(c.now.Mono / (24 * time.Hour))
-	if day != p.day {
+	if day := c.day(); day != p.day {
 		p.day, p.spent = day, 0
 	}
 	budget := int(float64(p.budget) * meter.GuardFor(c.usage).Share())
 	return p.spent+cost <= budget || c.wantFresh && p.spent+cost <= p.budget
+}
+
+// day counts days: of the calendar where it is known, else of uptime.
+func (c *Core) day() int64 {
+	if c.now.Trusted {
+		return c.now.Wall.Unix() / 86400
+	}
+	return int64(c.now.Mono / (24 * time.Hour))
 }
 
 func (c *Core) probeDone(e ProbeDone) {
@@ -152,6 +159,7 @@ func (c *Core) probeDone(e ProbeDone) {
 	c.meter.OwnBytes(uint64(e.Cost), c.now)
 	c.see("probe:"+e.Result.Probe, e.Result)
 	if len(p.queue) == 0 {
+		c.watchWhitelist()
 		c.answerAskers()
 	}
 }

@@ -33,7 +33,9 @@ const scenarioDir = "../testdata/scenarios"
 // The world section has lines "time thing ...": the net (net third_party=timeout),
 // the uplink (uplink connected | uplink down timeout), bytes that move (move rx tx),
 // commands from the backend (plan {...}, sim_status {...}, neighbours {...}), a
-// restart of the agent (restart), and the end (end).
+// restart of the agent (restart, kill) or the board (reboot), a step of the wall
+// clock (clock TIME | clock untrusted), what somebody says the fault was (confirm
+// class by), a look at what was learned (priors [class]), and the end (end).
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob(scenarioDir + "/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -108,6 +110,9 @@ type world struct {
 	lost    bool
 	ended   bool
 	stores  int
+	skew    time.Duration
+	doubted bool
+	after   func() // after each step; may be nil
 }
 
 type timed struct {
@@ -169,8 +174,8 @@ func newWorld(t *testing.T, sc *modemtest.Scenario) *world {
 }
 
 func (w *world) instant() instant.Instant {
-	trusted := w.sc.Device["clock_trusted"] != "false"
-	return instant.Instant{Boot: w.boot, Mono: w.now, Wall: w.sc.Start.Add(w.now), Trusted: trusted}
+	trusted := w.sc.Device["clock_trusted"] != "false" && !w.doubted
+	return instant.Instant{Boot: w.boot, Mono: w.now, Wall: w.sc.Start.Add(w.now + w.skew), Trusted: trusted}
 }
 
 func (w *world) start() {
@@ -295,6 +300,37 @@ func (w *world) happen(line string) {
 			w.t.Fatalf("%s: %s: %v", w.sc.Name, verb, err)
 		}
 		w.step(Received{At{w.instant()}, raw})
+	case "clock": // the wall clock is set: to a time, or untrusted
+		if rest == "untrusted" {
+			w.doubted = true
+			break
+		}
+		to, err := time.Parse(time.RFC3339, rest)
+		if err != nil {
+			w.t.Fatalf("%s: clock: %v", w.sc.Name, err)
+		}
+		w.skew, w.doubted = to.Sub(w.sc.Start.Add(w.now)), false
+	case "confirm":
+		class, by, _ := strings.Cut(rest, " ")
+		w.step(Confirmed{At: At{w.instant()}, Class: diag.Code(class), By: by})
+	case "priors":
+		e := w.core.Experience()
+		for _, class := range diag.Classes {
+			if p, ok := e.Priors[string(class)]; ok && (rest == "" || rest == string(class)) {
+				w.say("prior", e.Home, string(class), fmt.Sprintf("%.2f -> %.2f", diag.DefaultWeights.Priors[string(class)], p))
+			}
+		}
+		if e.Priors == nil {
+			w.say("prior", "as built in")
+		}
+		if e.Whitelist {
+			w.say("whitelist", "learned")
+		}
+	case "forget":
+		w.core.Forget()
+	case "reboot": // the board loses power: another boot, the monotonic clock begins anew
+		w.boot += "x"
+		w.start()
 	case "restart":
 		w.step(Stopping{At{w.instant()}})
 		w.start()
@@ -321,7 +357,11 @@ func (w *world) later(d time.Duration, ev func() Event) {
 }
 
 func (w *world) step(ev Event) {
-	for _, e := range w.core.Step(ev) {
+	effects := w.core.Step(ev)
+	if w.after != nil {
+		w.after()
+	}
+	for _, e := range effects {
 		switch e := e.(type) {
 		case Ask:
 			w.ask(e.Queries)

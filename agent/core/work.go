@@ -55,7 +55,7 @@ func (c *Core) answerAskers() {
 		return
 	}
 	c.wantFresh = false
-	d := diag.Diagnose(&c.known, c.opt.Weights)
+	d := diag.Diagnose(&c.known, c.table())
 	for _, a := range c.askers {
 		if a.token != "" {
 			c.emit(Answer{a.token, d})
@@ -120,6 +120,21 @@ func (c *Core) tellRounding() {
 	c.meter.SetRounding(c.opt.Rounding(plmn))
 }
 
+// block stops the machine's traffic where the config orders it, and lets it pass
+// at the cycle's turn. The first look says so too: a run before may have ended
+// in the middle.
+func (c *Core) block() {
+	on := c.opt.BlockAt > 0 && c.usage.QuotaBytes > 0 && c.usage.TimeKnown && c.usage.Percent >= float64(c.opt.BlockAt)
+	if c.blocked != nil && *c.blocked == on {
+		return
+	}
+	if on || c.blocked != nil {
+		c.emit(Log{LevelWarn, "the machine's traffic", []any{"blocked", on, "percent", int(c.usage.Percent)}})
+	}
+	c.blocked = &on
+	c.emit(Block{on})
+}
+
 // linkGone counts what an interface had moved when it was deleted, and looks at
 // once where it was the line's.
 func (c *Core) linkGone(r meter.Reading) {
@@ -150,6 +165,7 @@ func (c *Core) links(e Links) {
 	}
 	c.tellRounding()
 	c.usage = c.meter.Usage(c.now)
+	c.block()
 	if c.usage.TimeKnown {
 		c.see("meter", diag.Usage{CycleBytes: c.usage.UsedBytes, Since: c.usage.Cycle.Start.Format(time.RFC3339)})
 		if !c.usage.Cycle.Start.Equal(c.cycleSeen) {
@@ -253,7 +269,7 @@ func (c *Core) maybeCycle() {
 		return
 	}
 	c.cycleDue = ""
-	c.cycled = c.now.Wall.Unix()
+	c.cycled, c.cycledAt = c.now.Wall.Unix(), c.now.Mono
 	c.dirty = true
 	c.see("agent", diag.Disturbance{What: "radio cycle"})
 	c.emit(Log{LevelInfo, "radio cycle", []any{"why", why}})
@@ -346,7 +362,11 @@ func (c *Core) obey(cmd protocol.Command) {
 			c.reply(cmd.ID, err, nil)
 			return
 		}
-		c.confirmed(was.Class, "backend")
+		if !slices.Contains(diag.Classes, diag.Code(was.Class)) {
+			c.reply(cmd.ID, fmt.Errorf("args.class: %.32q is no diagnosis class", was.Class), nil)
+			return
+		}
+		c.confirmed(diag.Code(was.Class), "backend")
 		c.reply(cmd.ID, nil, nil)
 	case "bundle":
 		c.emit(SendBundle{ID: cmd.ID})

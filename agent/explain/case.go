@@ -9,12 +9,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"strings"
 	"time"
 
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
+	"cellwarden/agent/record"
 	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
 )
@@ -36,6 +38,18 @@ type Case struct {
 	Model    string   `json:"model"`
 	Exchange []Entry  `json:"exchange"`
 	Context  *Context `json:"context"`
+	// Live is what a recording's device said at its end. It is never read for a
+	// judgement, only compared with it.
+	Live *Live `json:"live,omitempty"`
+	// Priors are those that the device's experience moved, in per cent.
+	Priors map[string]float64 `json:"priors,omitempty"`
+}
+
+// Live is a verdict given on the device.
+type Live struct {
+	Class      diag.Code        `json:"class"`
+	Verdict    diag.Verdict     `json:"verdict"`
+	Candidates []diag.Candidate `json:"candidates"`
 }
 
 // Entry is one thing that happened: a command with its reply, unsolicited
@@ -49,6 +63,10 @@ type Entry struct {
 	Port    *PortFact `json:"port,omitempty"`
 	Disturb string    `json:"disturb,omitempty"`
 	At      *float64  `json:"at,omitempty"`
+	// Recordings of the agent hold what it observed, fact by fact, and the clock
+	// wherever it changed.
+	Fact  *record.Fact  `json:"fact,omitempty"`
+	Clock *record.Clock `json:"clock,omitempty"`
 }
 
 // PortFact is what the port's owner saw.
@@ -232,8 +250,18 @@ func orRoot(field string) string {
 // check refuses what would silently mean nothing.
 func (c Case) check() error {
 	for i, e := range c.Exchange {
-		if e.Cmd == nil && e.URC == nil && e.Probe == nil && e.Port == nil && e.Disturb == "" {
+		if e.Cmd == nil && e.URC == nil && e.Probe == nil && e.Port == nil && e.Disturb == "" && e.Fact == nil && e.Clock == nil {
 			return fmt.Errorf("exchange[%d] has neither cmd nor urc", i)
+		}
+		if e.Fact != nil {
+			if _, err := e.Fact.Decode(); err != nil {
+				return fmt.Errorf("exchange[%d]: %w", i, err)
+			}
+		}
+		if e.Clock != nil {
+			if _, err := time.Parse(time.RFC3339, e.Clock.Wall); err != nil {
+				return fmt.Errorf("exchange[%d]: clock: %q is no RFC 3339 time", i, e.Clock.Wall)
+			}
 		}
 	}
 	if x := c.Context; x != nil && x.Now != "" {
@@ -262,13 +290,27 @@ func (c Case) Observations() []diag.Observation {
 		out = append(out, diag.Observation{At: at, Source: source, Fact: fact})
 	}
 	x.before(see)
+	wall := instant.Instant{} // the clock's last word, in recordings
+	recorded := false
 	for _, e := range c.Exchange {
 		if e.At != nil {
-			at.Mono = time.Duration(*e.At * float64(time.Second))
+			at.Mono = time.Duration(math.Round(*e.At*1000)) * time.Millisecond
 		} else {
 			at.Mono += step
 		}
+		if e.Clock != nil {
+			wall = at
+			wall.Wall, _ = time.Parse(time.RFC3339, e.Clock.Wall) // checked by Read
+			at.Trusted = e.Clock.Trusted
+		}
+		if !wall.IsZero() {
+			at.Wall = wall.Wall.Add(at.Mono - wall.Mono)
+		}
+		recorded = recorded || e.Fact != nil
 		e.observe(see)
+	}
+	if recorded && x.Probes == nil && x.Counters == nil {
+		return out // the recording ends at the moment judged
 	}
 	at.Mono += step
 	x.after(see)
@@ -330,6 +372,10 @@ func (e Entry) observe(see func(string, any)) {
 		see("port", diag.Port{State: e.Port.State, Detail: e.Port.Detail})
 	case e.Disturb != "":
 		see("agent", diag.Disturbance{What: e.Disturb})
+	case e.Fact != nil:
+		if f, err := e.Fact.Decode(); err == nil { // checked by Read
+			see(e.Fact.Source, f)
+		}
 	}
 	for _, line := range e.URC {
 		for _, f := range threegpp.URC(line) {

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 
 	"cellwarden/agent/diag"
+	"cellwarden/agent/learn"
 	"cellwarden/agent/text"
 )
 
@@ -46,7 +49,7 @@ func Judge(c Case, table *diag.Weights) diag.Diagnosis {
 	for _, o := range c.Observations() {
 		k.Observe(o)
 	}
-	return diag.Diagnose(&k, table)
+	return diag.Diagnose(&k, learn.Table(table, c.Priors))
 }
 
 // AnswerOf words a diagnosis for id in lang.
@@ -169,6 +172,7 @@ func printAnswer(w io.Writer, a Answer, lang text.Lang) error {
 // trace prints each observation, and the verdict wherever it changes.
 func trace(w io.Writer, c Case, opt Options) error {
 	var k diag.Known
+	table := learn.Table(opt.Weights, c.Priors)
 	seen := map[string]bool{}
 	last := ""
 	for _, o := range c.Observations() {
@@ -179,24 +183,28 @@ func trace(w io.Writer, c Case, opt Options) error {
 			fmt.Fprintf(w, "  %7.1fs %-14s %T\n", o.At.Mono.Seconds(), o.Source, o.Fact)
 		}
 		now := map[string]bool{}
-		for _, t := range diag.TraceOf(&k, opt.Weights) {
+		for _, t := range diag.TraceOf(&k, table) {
 			line := fmt.Sprintf("%s %s %v", t.Channel, text.Render(opt.Lang, t.Fact), t.Weights)
 			now[line] = true
 			if !seen[line] {
 				fmt.Fprintf(w, "           %s %s\n", "+", line)
 			}
 		}
-		for line := range seen {
+		for _, line := range slices.Sorted(maps.Keys(seen)) {
 			if !now[line] {
 				fmt.Fprintf(w, "           %s %s\n", "-", line)
 			}
 		}
 		seen = now
-		d := diag.Diagnose(&k, opt.Weights)
+		d := diag.Diagnose(&k, table)
 		if v := fmt.Sprintf("%s (%s)", d.Class, d.Verdict); v != last {
 			fmt.Fprintf(w, "           => %s\n", v)
 			last = v
 		}
+	}
+	if c.Live != nil {
+		_, err := fmt.Fprintf(w, "           the device said %s (%s)\n", c.Live.Class, c.Live.Verdict)
+		return err
 	}
 	return nil
 }

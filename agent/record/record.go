@@ -281,6 +281,9 @@ func (r *Ring) keep(want func(i, later int, e entry) bool) {
 // Bytes is the memory that the ring takes, never more than Max.
 func (r *Ring) Bytes() int { return r.bytes }
 
+// Len is how many observations are kept.
+func (r *Ring) Len() int { return len(r.entries) }
+
 // Dropped is how many entries have been thinned out.
 func (r *Ring) Dropped() int { return r.dropped }
 
