@@ -398,7 +398,7 @@ const readApart = time.Second
 // after it, because in lasting trouble the agent asks ever more rarely. What
 // never left the device (not_sent) and the time service (often blocked while
 // all else works) prove nothing of the path.
-func (k *Known) freshProbes() []probeRead {
+func (k *Known) freshProbes() []ProbeResult {
 	lastOK := map[string]instant.Instant{}
 	gone := k.lostAt()
 	for _, p := range k.probes {
@@ -406,7 +406,7 @@ func (k *Known) freshProbes() []probeRead {
 			lastOK[p.res.Target] = p.at
 		}
 	}
-	var out []probeRead
+	var out []ProbeResult
 	for _, p := range k.probes {
 		if p.res.Result == "not_sent" || p.res.Probe == "ntp" {
 			continue
@@ -417,7 +417,7 @@ func (k *Known) freshProbes() []probeRead {
 		ok, had := lastOK[p.res.Target]
 		lasting := p.res.Result != "ok" && k.within(p.at, failureWindow) && (!had || p.at.Mono > ok.Mono)
 		if k.within(p.at, probeWindow) || lasting {
-			out = append(out, p)
+			out = append(out, p.res)
 		}
 	}
 	return out
@@ -470,12 +470,11 @@ func (k *Known) userPlane() userPlane {
 	white := k.plan.value.Plan.WhitelistOnly
 	fresh := k.freshProbes()
 	silent := ownSilentSince(fresh)
-	for _, r := range fresh {
-		p := r.res
+	for i, p := range fresh {
 		if white && p.Target == "third_party" {
 			continue // by design unreachable: says nothing
 		}
-		if p.Result == "ok" && p.Target != "own" && r.at.Mono < silent.Mono {
+		if p.Result == "ok" && p.Target != "own" && i < silent {
 			continue // the path may have died with the own service
 		}
 		u.tested[p.Target] = true
@@ -538,23 +537,24 @@ func (k *Known) userPlane() userPlane {
 	return u
 }
 
-// ownSilentSince is when the own service last answered, where it has fallen
-// silent since: what others answered before then does not tell a dead service
-// from a dead line. Zero where it answers, or never did.
-func ownSilentSince(fresh []probeRead) instant.Instant {
-	var ok, last probeRead
-	for _, p := range fresh {
-		if p.res.Target != "own" {
+// ownSilentSince is the place of the own service's last answer, where it has
+// fallen silent since: what others answered before then does not tell a dead
+// service from a dead line. 0 where it answers, or never did. Places, not
+// times: a round on a quick line takes less than a clock's step.
+func ownSilentSince(fresh []ProbeResult) int {
+	ok, last := 0, ProbeResult{}
+	for i, p := range fresh {
+		if p.Target != "own" {
 			continue
 		}
-		if last = p; p.res.Result == "ok" {
-			ok = p
+		if last = p; p.Result == "ok" {
+			ok = i
 		}
 	}
-	if last.res.Result == "timeout" {
-		return ok.at
+	if last.Result == "timeout" {
+		return ok
 	}
-	return instant.Instant{}
+	return 0
 }
 
 // roundCap reports whether the words of a probe tell a rate ("127 kbit/s") that
