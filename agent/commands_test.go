@@ -101,6 +101,7 @@ func testConfig(t testing.TB, brokers ...string) config.Config {
 	cfg.Device.ID = "cw-1"
 	cfg.Modem.Port = "none"
 	cfg.Store.Dir = t.TempDir()
+	cfg.Store.OutboxBytes = 1 << 20
 	cfg.API = config.API{}
 	cfg.Uplink.Brokers = brokers
 	cfg.Probes = config.Probes{Interval: config.Duration(time.Hour)}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"cellwarden/agent/board"
 	"cellwarden/agent/config"
 	"cellwarden/agent/core"
 	"cellwarden/agent/diag"
@@ -59,7 +60,10 @@ func Run(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(o.Config.Store.Dir, 0o700); err != nil {
 		return fmt.Errorf("state directory: %w; create it and give it to the user that the agent runs as, or set store.dir", err)
 	}
-	box, found, err := outbox.Open(filepath.Join(o.Config.Store.Dir, "outbox"), outbox.Options{CapBytes: o.Config.Store.OutboxBytes})
+	// All segments are made now: once in the store's life its size is written as
+	// zeros, and from then on an event costs one page. Without, the first round
+	// through the segments costs twice as much for events in groups.
+	box, found, err := outbox.Open(filepath.Join(o.Config.Store.Dir, "outbox"), outbox.Options{CapBytes: o.Config.Store.OutboxBytes, Prealloc: true})
 	if err != nil {
 		return err
 	}
@@ -101,12 +105,12 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		Poll: cfg.Modem.Poll.Std(), SlowPoll: slowPoll, LinkPoll: cfg.Data.Poll.Std(), ReportEvery: cfg.Uplink.ReportEvery.Std(),
 		Probes: specs, ProbeEvery: cfg.Probes.Interval.Std(), ProbeBudget: int(cfg.Probes.DailyBudgetBytes),
 		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
-		RadioCycle: o.Hardware.OpenModem != nil,
-		HasModem:   o.Hardware.OpenModem != nil, Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes}, Rounding: roundingOf,
+		RadioCycle: o.Hardware.OpenModem != nil, BlockAt: cfg.Data.BlockPercent(),
+		HasModem: o.Hardware.OpenModem != nil, Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes}, Rounding: roundingOf,
 	}
 	events := make(chan core.Event, eventQueue)
 	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, recorder: o.Recorder, events: events, calls: make(chan func()), queue: q,
-		line: newLine(o.Hardware, events), prober: newProber(o.Hardware, events), saver: files,
+		line: newLine(o.Hardware, events), prober: newProber(o.Hardware, events), saver: files, block: board.NewBlock(files.runOrDir(), cfg.Data.Interfaces),
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
@@ -286,12 +290,12 @@ func (l *loop) newUplink(o Options, id string) (*uplink.Uplink, error) {
 		OnEvent: func(e uplink.Event) { l.fromUplink(e, files) }, ClientID: u.ClientID, User: u.Username, Password: password.Reveal(),
 		TLS: uplink.TLS{CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, ServerName: u.ServerName, Pins: u.PinSHA256,
 			SessionFile: filepath.Join(o.Config.Store.Dir, "tls.sessions")},
-		Admit: l.admit, State: state, Timing: timing}
+		Admit: l.admit, State: state, Timing: timing, Mark: board.OwnMark}
 	if len(o.Config.Data.Interfaces) > 0 {
 		opt.Interface = bindTo(u.Interface, o.Config.Data.Interfaces)
 	}
 	if servers := ownServers(o.Config.Probes, os.DirFS("/")); servers != nil {
-		r := &probe.Resolver{Env: probe.Env{Interface: opt.Interface}, Servers: servers}
+		r := &probe.Resolver{Env: probe.Env{Interface: opt.Interface, Mark: board.OwnMark}, Servers: servers}
 		opt.Resolve = r.Resolve
 	}
 	return uplink.New(opt), nil
