@@ -240,7 +240,7 @@ func probeEnv(cfg config.Config, iface string, clock *board.Clock) probe.Env {
 	if len(servers) == 0 {
 		servers = probe.SystemResolvers(os.DirFS("/"))
 	}
-	return probe.Env{Interface: iface, Resolver: servers, Now: func() time.Time { return clock.Now().Wall }}
+	return probe.Env{Interface: iface, Mark: board.OwnMark, Resolver: servers, Now: func() time.Time { return clock.Now().Wall }}
 }
 
 // probeOver runs probes over the data interface as it is now.

@@ -122,6 +122,26 @@ func (d *stateDir) salt() (string, error) {
 	return s, nil
 }
 
+// runOrDir is where a file belongs that a reboot makes void: in memory, where
+// there is such a place.
+func (d *stateDir) runOrDir() string {
+	if d.run != "" {
+		return d.run
+	}
+	return d.dir
+}
+
+// settleBlock has the machine's traffic stopped or not, as it shall be. What
+// failed is tried again at the next look.
+func (l *loop) settleBlock() {
+	err := l.block.Settle()
+	if err != nil && l.saved["block"] == nil {
+		l.log.Error("the machine's traffic is not as the config orders", "error", err)
+	}
+	l.saved["block"] = err
+	l.troubles.file("block", err, l.hw.Now())
+}
+
 // watchLinks brings the kernel's last words on deleted interfaces. Without them
 // the agent works on: the polls count, and lose what moved since the last one.
 func (l *loop) watchLinks(ctx context.Context) error {

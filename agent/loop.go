@@ -55,6 +55,7 @@ type loop struct {
 	line     *line
 	prober   *prober
 	saver    *stateDir
+	block    *board.Block
 
 	overData    func(addr string) bool
 	commitEvery time.Duration
@@ -184,6 +185,9 @@ func (l *loop) step(ev core.Event) {
 			l.persist(e)
 		case core.Answer:
 			l.answer(e)
+		case core.Block:
+			l.block.Want(e.On)
+			l.settleBlock()
 		case core.CycleRadio:
 			select {
 			case l.line.cycles <- struct{}{}:
@@ -204,6 +208,7 @@ func (l *loop) look() {
 	if err != nil {
 		return // the counters keep; the next look has them
 	}
+	l.settleBlock()
 	l.step(core.Links{At: l.at(), Readings: readings, Data: data})
 	l.budget.guard(meter.GuardFor(l.core.View().Usage).Share())
 }
@@ -396,6 +401,8 @@ func (l *loop) finish() {
 		}
 	}
 	l.step(core.Stopping{At: l.at()})
+	l.block.Want(false)
+	l.settleBlock()
 	l.commit()
 	for seq, ch := range l.waiting {
 		ch <- errStopping

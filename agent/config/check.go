@@ -34,6 +34,7 @@ var (
 	usbPattern    = regexp.MustCompile(`^[0-9a-fA-F]{4}$`)
 	offsetPattern = regexp.MustCompile(`^[+-](0[0-9]|1[0-4]):[0-5][0-9]$`)
 	plmnPattern   = regexp.MustCompile(`^[0-9]{3}-[0-9]{2,3}$`)
+	blockPattern  = regexp.MustCompile(`^(never|[1-9][0-9]{0,2}%)$`)
 	labelPattern  = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
 	bauds         = []int{9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}
 )
@@ -136,6 +137,9 @@ func (k *checker) data(d Data) {
 		}
 	}
 	k.between("data.poll", d.Poll, time.Second, 10*time.Minute)
+	if !blockPattern.MatchString(d.BlockAt) {
+		k.add("data.block_at", fmt.Sprintf("%q is neither never nor per cent", d.BlockAt), `write "never", or such as "100%" of the quota`)
+	}
 }
 
 func (k *checker) plan(c Config) {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,6 +72,14 @@ type SIM struct {
 type Data struct {
 	Interfaces []string `toml:"interfaces"` // names or patterns, the first that exists counts
 	Poll       Duration `toml:"poll"`
+	BlockAt    string   `toml:"block_at"` // "never", or per cent of the quota: "100%"
+}
+
+// BlockPercent is where the machine's traffic is stopped, in per cent of the
+// quota; 0 is never.
+func (d Data) BlockPercent() int {
+	n, _ := strconv.Atoi(strings.TrimSuffix(d.BlockAt, "%")) // checked by Check
+	return n
 }
 
 // Uplink is the way to the backend. Without brokers it is off.
@@ -157,6 +166,7 @@ var Default = Config{
 		// gadgets, Android. Not rmnet_ipa0, which carries the same bytes again.
 		Interfaces: []string{"wwan*", "wwp*", "wwx*", "ppp*", "usb*", "rmnet_data*"},
 		Poll:       Duration(10 * time.Second),
+		BlockAt:    "never",
 	},
 	Plan: protocol.Plan{Thresholds: []int{80, 95, 100}},
 	Uplink: Uplink{

@@ -87,6 +87,7 @@ type Guard struct {
 	LeftBytes uint64  `json:"left_bytes,omitempty"`
 	Percent   float64 `json:"percent,omitempty"` // used
 	CycleEnd  string  `json:"cycle_end,omitempty"`
+	Blocked   bool    `json:"blocked,omitempty"` // the agent stops the machine's traffic, as data.block_at orders
 }
 
 // Confirmation tells what a fault turned out to be.

@@ -27,6 +27,22 @@ func kernel(t *testing.T, p *boardtest.Pair) uint64 {
 	return 0
 }
 
+// agree is what the interface counts and what the agent has counted, at a moment
+// when the line is at rest: the last packets of a connection trickle.
+func agree(t *testing.T, m *machine, p *boardtest.Pair) (line, used int64) {
+	t.Helper()
+	for range 20 {
+		before := kernel(t, p)
+		m.looked(1)
+		n := m.used()
+		if kernel(t, p) == before {
+			return int64(before), int64(n)
+		}
+	}
+	t.Fatal("the line does not come to rest")
+	return 0, 0
+}
+
 func TestPlainTraffic(t *testing.T) {
 	p := boardtest.NewPair(t, link)
 	p.Exchange(1000, 5000) // moved before the agent came: not its to count
@@ -36,9 +52,9 @@ func TestPlainTraffic(t *testing.T) {
 	for range 40 {
 		p.Exchange(30_000, 200_000)
 	}
-	moved := kernel(t, p) - before
-	m.looked(2)
-	off := int64(m.used()) - int64(moved)
+	line, used := agree(t, m, p)
+	moved := line - int64(before)
+	off := used - moved
 	t.Logf("FIGURE plain traffic: kernel %d bytes, agent %d off", moved, off)
 	if off != 0 || moved < 40*230_000 {
 		t.Error("off")
@@ -59,9 +75,9 @@ func TestKillOnTheSameInterface(t *testing.T) {
 		p.Exchange(1000, 90_000) // while none runs
 		m.start()
 	}
-	moved := kernel(t, p) - before
-	m.looked(2)
-	off := int64(m.used()) - int64(moved)
+	line, used := agree(t, m, p)
+	moved := line - int64(before)
+	off := used - moved
 	t.Logf("FIGURE kill -9, same interface: %d kills, kernel %d bytes, agent %d off", kills, moved, off)
 	if off != 0 {
 		t.Error("off")
@@ -89,9 +105,9 @@ func TestKillAndRecreatedInterface(t *testing.T) {
 		p.Exchange(1000, 30_000) // on the new one, before the agent is back
 		m.start()
 	}
-	truth += int64(kernel(t, p))
-	m.looked(2)
-	lost := truth - int64(m.used())
+	line, used := agree(t, m, p)
+	truth += line
+	lost := truth - used
 	t.Logf("FIGURE kill -9, interface re-created: %d times, moved %d bytes, lost %d of at most %d since the last looks", kills, truth, lost, unseen)
 	if lost < 0 || lost > unseen {
 		t.Error("out of bounds")
@@ -115,9 +131,9 @@ func TestInterfaceRecreatedTwentyTimesWithinASecond(t *testing.T) {
 		p.Create()
 		longest = max(longest, time.Since(began))
 	}
-	truth += int64(kernel(t, p))
-	m.looked(2)
-	lost := truth - int64(m.used())
+	line, used := agree(t, m, p)
+	truth += line
+	lost := truth - used
 	t.Logf("FIGURE re-created 20 times, veth, polled each second: moved %d bytes, lost %d (a veth pair drops half of its counters before it goes); longest change %v", truth, lost, longest.Round(time.Millisecond))
 	if lost < 0 || lost > 20*most || longest > time.Second {
 		t.Error("out of bounds")

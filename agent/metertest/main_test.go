@@ -49,6 +49,10 @@ type machine struct {
 	ns     *boardtest.NetNS
 	config string
 	run    string // the run directory
+	poll   string
+	block  string // data.block_at
+	state  string // store.dir
+	more   string // further tables of the config
 	client *localapi.Client
 	cmd    *exec.Cmd
 }
@@ -63,6 +67,19 @@ func newMachine(t *testing.T, ns *boardtest.NetNS, poll, more string) *machine {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(run) })
 	m := &machine{t: t, ns: ns, run: run, config: filepath.Join(dir, "cellwarden.toml"), client: localapi.NewClient(filepath.Join(run, "api.sock"))}
+	m.poll, m.more, m.state, m.block = poll, more, filepath.Join(dir, "state"), "never"
+	m.write()
+	t.Cleanup(func() {
+		if m.cmd != nil {
+			m.stop(syscall.SIGKILL)
+		}
+	})
+	return m
+}
+
+// write makes the config file.
+func (m *machine) write() {
+	m.t.Helper()
 	text := fmt.Sprintf(`
 [device]
 id = "vm-meter"
@@ -71,6 +88,7 @@ port = "none"
 [data]
 interfaces = ["wwan*"]
 poll = %q
+block_at = %q
 [probes]
 daily_budget_bytes = 0
 [store]
@@ -78,16 +96,10 @@ dir = %q
 [api]
 socket = %q
 http = ""
-%s`, poll, filepath.Join(dir, "state"), filepath.Join(run, "api.sock"), more)
+%s`, m.poll, m.block, m.state, filepath.Join(m.run, "api.sock"), m.more)
 	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		m.t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if m.cmd != nil {
-			m.stop(syscall.SIGKILL)
-		}
-	})
-	return m
 }
 
 // start runs the agent until it answers; its first look is then done.

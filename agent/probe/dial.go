@@ -32,6 +32,9 @@ func (e Env) dial(ctx context.Context, network string, to netip.AddrPort) (conn 
 	}
 	// No TCP keepalive: a probe's connection lives for seconds.
 	d := net.Dialer{KeepAlive: -1}
+	if e.Mark != 0 {
+		d.Control = func(_, _ string, raw syscall.RawConn) error { return raw.Control(e.mark) }
+	}
 	if e.Interface != "" {
 		source, err := sourceAddress(e.Interface, to.Addr())
 		if err != nil {
@@ -44,6 +47,7 @@ func (e Env) dial(ctx context.Context, network string, to netip.AddrPort) (conn 
 		d.Control = func(_, _ string, raw syscall.RawConn) error {
 			var bindErr error
 			err := raw.Control(func(fd uintptr) {
+				e.mark(fd)
 				bindErr = bind(fd, e.Interface)
 				if errors.Is(bindErr, unix.EPERM) {
 					// Kernels before 5.7 want CAP_NET_RAW for SO_BINDTODEVICE.
@@ -62,6 +66,12 @@ func (e Env) dial(ctx context.Context, network string, to netip.AddrPort) (conn 
 	}
 	conn, err = d.DialContext(ctx, network, to.String())
 	return conn, note, err
+}
+
+func (e Env) mark(fd uintptr) {
+	if e.Mark != 0 {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, e.Mark) // needs CAP_NET_ADMIN, as nft does
+	}
 }
 
 // sourceAddress is the interface's own address in the family of to. Without

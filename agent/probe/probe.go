@@ -75,6 +75,7 @@ type Spec struct {
 // system's CAs and clock.
 type Env struct {
 	Interface string           // "" is any
+	Mark      int              // SO_MARK of the sockets, 0 none; without the right to set it they go unmarked
 	Resolver  []netip.AddrPort // the carrier's DNS servers, in order
 	// Lookup resolves the names of targets; nil asks Resolver without a cache.
 	Lookup   func(ctx context.Context, host string) ([]netip.Addr, error)

@@ -74,10 +74,16 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 // it would cost 0.6 MB a day; the MQTT ping does its work.
 func (u *Uplink) dialer() *net.Dialer {
 	d := &net.Dialer{KeepAlive: -1}
-	if name := u.opt.Interface; name != "" {
+	if name := u.opt.Interface; name != "" || u.opt.Mark != 0 {
 		d.Control = func(_, _ string, c syscall.RawConn) error {
 			var err error
 			if ctlErr := c.Control(func(fd uintptr) {
+				if u.opt.Mark != 0 {
+					_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, u.opt.Mark) // needs CAP_NET_ADMIN, as nft does
+				}
+				if name == "" {
+					return
+				}
 				err = unix.SetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE, name)
 			}); ctlErr != nil {
 				return ctlErr

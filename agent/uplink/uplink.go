@@ -52,6 +52,7 @@ type Options struct {
 	User     string
 	Password string
 	TLS      TLS
+	Mark     int  // SO_MARK of its sockets, 0 none; without the right to set it they go unmarked
 	NoRetain bool // for services that do not know retained messages
 
 	Interface string // bind to this network interface; needs CAP_NET_RAW
