@@ -46,7 +46,7 @@ func (l *loop) sendBundle(id string) {
 
 func (l *loop) bundle() ([][]byte, error) {
 	var text, packed, gz bytes.Buffer
-	if err := writeBundle(&text, l.recorder, l.core.View()); err != nil {
+	if err := writeBundle(&text, l.recorder, l.version, l.core.View(), l.core.Recording()); err != nil {
 		return nil, err
 	}
 	if err := json.Compact(&packed, text.Bytes()); err != nil {

@@ -19,8 +19,8 @@ type State struct {
 	// can be earlier and right.
 	CertDate time.Time `json:"cert_date,omitzero"`
 
-	pingLost  bool          // the last connection died of a ping without answer ...
-	lostAt    time.Time     // ... then
+	pingLost bool      // the last connection died of a ping without answer ...
+	lostAt   time.Time // ... then
 }
 
 // maxDoublings bounds the exponent: 5 s doubled 12 times is past any maximum.
