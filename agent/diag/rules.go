@@ -272,12 +272,18 @@ func (k *Known) stepDrop() float64 {
 	}
 	series(same)
 	series(k.history.value.RSRP)
-	if lg := k.lastGood.value.RSRP; lg != nil && k.signal.ok && k.signal.value.RSRP != nil && best == 0 {
-		if d := *lg - *k.signal.value.RSRP; d >= 25 && len(same) >= 2 {
-			best = d // the last good level is one reading of perhaps another cell: ask for more
-		}
-	}
 	return best
+}
+
+// farBelow is how far the level lies under that of the last good time, 0 where
+// that is less than 20 dB or not known. It may be another cell, and nobody saw
+// it fall: less than a step.
+func (k *Known) farBelow() float64 {
+	lg, now := k.lastGood.value.RSRP, k.signal.value.RSRP
+	if lg == nil || now == nil || !k.within(k.signal.at, levelWindow) || *lg-*now < 20 {
+		return 0
+	}
+	return *lg - *now
 }
 
 func median(v []float64) float64 {
@@ -617,9 +623,6 @@ func (k *Known) sessionRules(h *hits) {
 		h.add("session_up", firstOf(k.sessionUp.src, k.iface.src, "at"))
 		return
 	}
-	if k.noAddress() {
-		h.add("no_address", "at")
-	}
 	closed, detached := false, false
 	for _, e := range k.events {
 		if !k.within(e.at, eventWindow) {
@@ -652,6 +655,8 @@ func (k *Known) sessionRules(h *hits) {
 		h.add("session_refused_plain", "at")
 	case closed && k.registered() == yes:
 		h.add("session_closed", "urc:+CGEV")
+	case k.noAddress() && !k.sessionCauseKnown():
+		h.add("no_address", "at")
 	}
 	for _, e := range k.events {
 		if e.ev.Text == "NO CARRIER" && k.within(e.at, eventWindow) {
@@ -1035,6 +1040,9 @@ func (k *Known) changeRules(h *hits) {
 	}
 	if bound != nil && *bound {
 		h.add("card_bound", "plan")
+	}
+	if d := k.farBelow(); d > 0 {
+		h.add("far_below_last_good", "at:"+k.signal.value.Source, fnum(d))
 	}
 	if k.abroad() {
 		h.add("abroad", "at:+CIMI")

@@ -452,7 +452,7 @@ func (k *Known) lostAt() instant.Instant {
 type userPlane struct {
 	ok, bad    map[string]int // by target
 	last       map[string]ProbeResult
-	flips      int          // changes between ok and not of what went to and fro; one clean loss is none
+	flips      int          // changes between ok and not, where they went both ways; one clean loss is none
 	redirect   *ProbeResult // the network answered in place of the host
 	badCert    *ProbeResult // of the own service
 	portal     *ProbeResult // a wrong certificate where the host is somebody else's
@@ -466,7 +466,7 @@ type userPlane struct {
 func (k *Known) userPlane() userPlane {
 	u := userPlane{ok: map[string]int{}, bad: map[string]int{}, last: map[string]ProbeResult{}, tested: map[string]bool{}}
 	state := map[string]string{}
-	changes := map[string]int{}
+	changes := map[bool]int{} // by what it changed to
 	white := k.plan.value.Plan.WhitelistOnly
 	fresh := k.freshProbes()
 	silent := ownSilentSince(fresh)
@@ -520,14 +520,12 @@ func (k *Known) userPlane() userPlane {
 			u.unanswered++
 		}
 		if s, seen := state[key]; seen && (s == "ok") != good {
-			changes[key]++
+			changes[good]++
 		}
 		state[key] = p.Result
 	}
-	for _, n := range changes {
-		if n > 1 {
-			u.flips += n
-		}
+	if changes[true] > 0 && changes[false] > 0 {
+		u.flips = changes[true] + changes[false]
 	}
 	for key, r := range state {
 		if strings.HasSuffix(key, "/carrier") && r == "ok" {
