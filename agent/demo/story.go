@@ -52,7 +52,7 @@ var (
 const (
 	device = "vm-0017"
 	quota  = 100 << 20
-	// beat is how often something happens in the machine's world.
+	// beat is how often something happens in the machine's world, from 7 to 23 h.
 	beat = 10 * time.Minute
 	// patience bounds each wait of the story, in real time. What is waited for
 	// takes a second or two; a loaded computer gets the rest.
@@ -532,7 +532,9 @@ func (d *drama) live(ctx context.Context, t time.Time) error {
 			return ctx.Err()
 		}
 		at := d.next
-		d.next = d.next.Add(beat)
+		if d.next = d.next.Add(beat); d.next.Hour() == 23 {
+			d.next = d.next.Add(8 * time.Hour) // nothing moves at night
+		}
 		rx, tx := traffic(at)
 		if d.net.use(rx, tx) {
 			d.cutAt = at
@@ -553,11 +555,8 @@ func (d *drama) live(ctx context.Context, t time.Time) error {
 }
 
 // traffic is what the machine's advertising screen and its software move in one
-// beat: from 7 to 23 h, more at weekends.
+// beat, more at weekends.
 func traffic(at time.Time) (rx, tx uint64) {
-	if at.Hour() < 7 || at.Hour() == 23 {
-		return 0, 0
-	}
 	n := uint64(118_600)
 	if at.Weekday() == time.Saturday || at.Weekday() == time.Sunday {
 		n += n / 8
