@@ -31,3 +31,5 @@ require (
 )
 
 tool honnef.co/go/tools/cmd/staticcheck
+
+replace github.com/gorilla/websocket => ./agent/uplink/nowebsocket
