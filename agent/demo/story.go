@@ -230,6 +230,7 @@ func (d *drama) play(ctx context.Context, dir string, logTo io.Writer) (r Report
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	agentCtx, stopAgent := context.WithCancel(ctx)
 	defer stopAgent()
+	d.prologue(ctx)
 	d.net.open("10.63.118.204")
 	go func() {
 		ended <- agent.Run(agentCtx, agent.Options{Config: cfg, Version: d.opt.Version, Hardware: hw,
@@ -357,7 +358,6 @@ func freePage() (string, error) {
 
 // acts is the story.
 func (d *drama) acts(ctx context.Context) (Report, error) {
-	d.prologue(ctx)
 	for _, act := range []func(context.Context) error{d.selling, d.runningLow, d.stopped, d.offline, d.returned} {
 		if err := act(ctx); err != nil {
 			return Report{}, err
@@ -372,6 +372,7 @@ func (d *drama) acts(ctx context.Context) (Report, error) {
 	return r, err
 }
 
+// prologue says what is shown, and opens the first act.
 func (d *drama) prologue(ctx context.Context) {
 	d.tell.plain(strings.Join([]string{
 		"cellwarden: a vending machine, its SIM card, and a data plan that runs out",
@@ -383,11 +384,11 @@ func (d *drama) prologue(ctx context.Context) {
 		"",
 	}, "\n"))
 	d.read(ctx, 3*time.Second)
+	d.tell.head("1  Online and selling", "在线，正常卖货")
 }
 
 // selling is the first morning.
 func (d *drama) selling(ctx context.Context) error {
-	d.tell.head("1  Online and selling", "在线，正常卖货")
 	d.clock.run(d.pace.watch)
 	st, err := d.await(ctx, "a healthy line", func(s localapi.Status) bool {
 		return s.Diagnosis.Verdict == diag.AllWell && s.Uplink.State == "connected" && s.Modem.Model != ""
