@@ -68,7 +68,7 @@ func (l *line) run(ctx context.Context) error {
 		}
 		opened++
 		last = ""
-		l.send(ctx, core.PortState{At: l.at(), State: "ok", Detail: m.Port(), Reopened: opened > 1})
+		l.send(ctx, core.PortState{At: l.at(), State: "ok", Detail: m.Port(), Profile: m.Profile().Name, Reopened: opened > 1})
 		began := l.hw.Now()
 		l.serve(ctx, m)
 		_ = m.Close()

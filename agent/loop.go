@@ -144,7 +144,7 @@ func (l *loop) port(e core.PortState) {
 		if e.Reopened {
 			u.reopens++
 		}
-		u.modemPort = e.Detail
+		u.modemPort, u.profile = e.Detail, e.Profile
 	}
 	u.portState, u.portDetail = e.State, e.Detail
 	at := l.hw.Now()

@@ -33,10 +33,12 @@ type (
 	}
 	// RoundDone ends the round that an Ask began.
 	RoundDone struct{ At }
-	// PortState is the AT port: ok, silent, garbage, lost, held, absent.
+	// PortState is the AT port: ok, silent, garbage, lost, held, absent. Profile
+	// is the family that an open modem belongs to.
 	PortState struct {
 		At
 		State, Detail string
+		Profile       string
 		Reopened      bool
 	}
 	// ProbeDone is one reachability result.

@@ -129,7 +129,9 @@ func (k *Known) missing(d *Diagnosis) {
 			say("unknown.path")
 		}
 	}
-	d.DecideBy = phrase(k.decider(d))
+	if d.Verdict != Confirmed || d.Class == SuspendedUnspecified {
+		d.DecideBy = phrase(k.decider(d)) // a confirmed verdict is decided, but for the group's member
+	}
 }
 
 // decider names the cheapest check that separates the two leading candidates

@@ -381,7 +381,7 @@ func (b *builder) rows() []Row {
 	o := s.Outbox
 	waiting, oldest, dropped, outErr := b.t("ui.waiting_none"), "", "", ""
 	if o.Waiting > 0 {
-		waiting = b.t("ui.waiting", fmt.Sprint(o.Waiting), Bytes(uint64(max(o.Bytes, 0))))
+		waiting = b.t("ui.waiting", fmt.Sprint(o.Waiting))
 		if o.OldestS > 0 {
 			oldest = b.t("ui.oldest", b.seconds(o.OldestS))
 		}
