@@ -140,38 +140,40 @@ func (p *Problem) asError(code int) *Error {
 	return &Error{Err: errors.New(p.Error), Hint: p.Hint, RetryAfterS: p.RetryAfterS, Code: code}
 }
 
-func ask[T any](ctx context.Context, c *Client, path string) (T, error) {
-	return exchange[T](ctx, c, http.MethodGet, path, nil)
+func ask[T any](ctx context.Context, c *Client, path string) (v T, err error) {
+	err = c.exchange(ctx, http.MethodGet, path, nil, &v)
+	return v, err
 }
 
-func post[T any](ctx context.Context, c *Client, path string, body any) (T, error) {
+func post[T any](ctx context.Context, c *Client, path string, body any) (v T, err error) {
 	b, err := json.Marshal(body)
 	if err != nil {
-		var zero T
-		return zero, fmt.Errorf("localapi: encode: %w", err)
+		return v, fmt.Errorf("localapi: encode: %w", err)
 	}
-	return exchange[T](ctx, c, http.MethodPost, path, b)
+	err = c.exchange(ctx, http.MethodPost, path, b, &v)
+	return v, err
 }
 
-func exchange[T any](ctx context.Context, c *Client, method, path string, body []byte) (v T, err error) {
+// exchange asks and decodes the answer into v.
+func (c *Client) exchange(ctx context.Context, method, path string, body []byte, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	r, err := c.do(ctx, method, path, body)
 	if err != nil {
-		return v, err
+		return err
 	}
 	defer r.Close()
 	b, err := io.ReadAll(io.LimitReader(r, maxAnswer))
 	if err != nil {
-		return v, c.explain(err)
+		return c.explain(err)
 	}
 	if len(b) == 0 {
-		return v, nil // 204
+		return nil // 204
 	}
-	if err := json.Unmarshal(b, &v); err != nil {
-		return v, &Error{Err: fmt.Errorf("localapi: answer not understood: %w", err)}
+	if err := json.Unmarshal(b, v); err != nil {
+		return &Error{Err: fmt.Errorf("localapi: answer not understood: %w", err)}
 	}
-	return v, nil
+	return nil
 }
 
 // do sends one request; the caller closes the body.

@@ -28,12 +28,12 @@ const (
 // that may put events.
 func Handler(b Backend) http.Handler {
 	s := &server{b: b, diagnosing: make(chan struct{}, 1)}
-	mux := s.readOnly()
-	mux.HandleFunc("POST /v1/events", s.events)
-	mux.HandleFunc("POST /v1/diagnose", s.diagnose)
-	mux.HandleFunc("GET /v1/record", s.record)
-	mux.HandleFunc("POST /v1/confirm", s.confirm)
-	return mux
+	routes := s.readOnly()
+	routes["POST /v1/events"] = s.events
+	routes["POST /v1/diagnose"] = s.diagnose
+	routes["GET /v1/record"] = s.record
+	routes["POST /v1/confirm"] = s.confirm
+	return routes
 }
 
 // ReadOnly serves what changes nothing and names nobody: status, usage and
@@ -45,19 +45,40 @@ type server struct {
 	diagnosing chan struct{} // one diagnosis at a time
 }
 
-func (s *server) readOnly() *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
-		get(w, r, func(ctx context.Context) (any, error) { return s.b.Status(ctx) })
-	})
-	mux.HandleFunc("GET /v1/usage", func(w http.ResponseWriter, r *http.Request) {
-		get(w, r, func(ctx context.Context) (any, error) { return s.b.Usage(ctx) })
-	})
-	mux.HandleFunc("GET /v1/guard", func(w http.ResponseWriter, r *http.Request) {
-		get(w, r, func(ctx context.Context) (any, error) { return s.b.Guard(ctx) })
-	})
-	mux.HandleFunc("GET /v1/usage/history", s.history)
-	return mux
+func (s *server) readOnly() Routes {
+	ask := func(f func(context.Context) (any, error)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { get(w, r, f) }
+	}
+	return Routes{
+		"GET /v1/status":        ask(func(ctx context.Context) (any, error) { return s.b.Status(ctx) }),
+		"GET /v1/usage":         ask(func(ctx context.Context) (any, error) { return s.b.Usage(ctx) }),
+		"GET /v1/guard":         ask(func(ctx context.Context) (any, error) { return s.b.Guard(ctx) }),
+		"GET /v1/usage/history": s.history,
+	}
+}
+
+// Routes are handlers by method and path, "GET /v1/status"; a HEAD is served as
+// a GET. With no pattern in any path, http.ServeMux would be 25 kB of the
+// device's binary for a look-up.
+type Routes map[string]http.HandlerFunc
+
+func (t Routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if serve, ok := t[method+" "+r.URL.Path]; ok {
+		serve(w, r)
+		return
+	}
+	for _, other := range []string{http.MethodGet, http.MethodPost} {
+		if _, ok := t[other+" "+r.URL.Path]; ok {
+			w.Header().Set("Allow", other)
+			http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+			return
+		}
+	}
+	http.NotFound(w, r)
 }
 
 // get answers with one JSON value.

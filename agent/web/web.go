@@ -42,9 +42,8 @@ var labels = []string{"since", "who", "returns", "candidates", "decide", "warnin
 func Handler(b localapi.Backend) http.Handler { return handler(b, time.Local) }
 
 func handler(b localapi.Backend, loc *time.Location) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /v1/", localapi.ReadOnly(b))
-	mux.HandleFunc("GET /view", func(w http.ResponseWriter, r *http.Request) {
+	routes := localapi.Routes{}
+	routes["GET /view"] = func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
 		defer cancel()
 		s, err := b.Status(ctx)
@@ -68,13 +67,13 @@ func handler(b localapi.Backend, loc *time.Location) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Write(body) // an error here means that the browser has gone
-	})
+	}
 	for path, file := range map[string]struct{ name, kind string }{
-		"GET /{$}":      {"index.html", "text/html; charset=utf-8"},
+		"GET /":         {"index.html", "text/html; charset=utf-8"},
 		"GET /page.css": {"page.css", "text/css; charset=utf-8"},
 		"GET /page.js":  {"page.js", "text/javascript; charset=utf-8"},
 	} {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		routes[path] = func(w http.ResponseWriter, r *http.Request) {
 			body, err := page.ReadFile("page/" + file.name)
 			if err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -84,14 +83,22 @@ func handler(b localapi.Backend, loc *time.Location) http.Handler {
 			// The files change with the binary: ask again, it is local.
 			w.Header().Set("Cache-Control", "no-cache")
 			w.Write(body)
-		})
+		}
 	}
-	return guard(mux)
+	api := localapi.ReadOnly(b)
+	return guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/") {
+			api.ServeHTTP(w, r)
+			return
+		}
+		routes.ServeHTTP(w, r)
+	}))
 }
 
-// guard sets the headers that every answer has, and refuses names that a
-// foreign page could have pointed at this machine (DNS rebinding): without a
-// login, the name in the address bar is all that tells who asks.
+// guard sets the headers that every answer has, lets nothing but reading
+// through, and refuses names that a foreign page could have pointed at this
+// machine (DNS rebinding): without a login, the name in the address bar is all
+// that tells who asks.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -102,6 +109,11 @@ func guard(next http.Handler) http.Handler {
 		h.Set("X-Frame-Options", "DENY") // old Android browsers
 		if !local(r.Host) {
 			http.Error(w, "open this page by the machine's IP address, localhost or a .local name", http.StatusMisdirectedRequest)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			h.Set("Allow", "GET, HEAD")
+			http.Error(w, "this page only shows", http.StatusMethodNotAllowed)
 			return
 		}
 		next.ServeHTTP(w, r)
