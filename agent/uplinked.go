@@ -58,6 +58,9 @@ func (l *loop) fromUplink(e uplink.Event, files *stateDir) {
 		}
 	case uplink.CertExpiring:
 		trouble("cert", "cert_expiring", fmt.Sprint(e.DaysLeft))
+		l.post(func() { l.warnCert(e.DaysLeft) })
+	case uplink.CertRenewed:
+		l.post(func() { delete(l.troubles, "cert") })
 	case uplink.NotBefore:
 		if l.hw.HearTime != nil {
 			l.hw.HearTime("tls", e.Time)
@@ -69,6 +72,17 @@ func (l *loop) fromUplink(e uplink.Event, files *stateDir) {
 	case uplink.Unsubscribed:
 		l.log.Warn("the broker refuses the command topic: no command will come", "topic", e.Topic)
 	}
+}
+
+// warnCert tells the backend, which can renew it, that the device's certificate
+// ends in so many days.
+func (l *loop) warnCert(days int) {
+	body, err := json.Marshal(protocol.Warning{Kind: "certificate", Days: days})
+	if err != nil {
+		l.log.Error("message cannot be encoded", "error", err)
+		return
+	}
+	l.store(core.Store{Type: protocol.TypeWarning, Priority: core.EventPriority, Body: body, At: l.at().Instant})
 }
 
 // post runs f in the loop soon. The uplink never waits for the loop's answer.

@@ -87,9 +87,10 @@ type Clear struct {
 	FollowsTo string `json:"next,omitempty"`     // the class that replaced it, "" when healthy
 }
 
-// Warning is about the plan: it comes before a stop.
+// Warning comes before a stop: of the plan, or of kind certificate, when the
+// device's own ends in Days days (below 0: it has ended).
 type Warning struct {
-	Kind        string  `json:"kind"` // threshold, forecast, unusual, expiry, retention, restored
+	Kind        string  `json:"kind"` // threshold, forecast, unusual, expiry, retention, restored, certificate
 	Percent     int     `json:"percent,omitempty"`
 	UsedBytes   uint64  `json:"used_bytes"`
 	QuotaBytes  uint64  `json:"quota_bytes,omitempty"`

@@ -89,6 +89,10 @@ type CertExpiring struct {
 	DaysLeft int
 }
 
+// CertRenewed takes CertExpiring back: the files hold a certificate that is good
+// for longer.
+type CertRenewed struct{ NotAfter time.Time }
+
 // NotBefore says that it is this time or later: the date from which a verified
 // broker's certificate is good. It comes only while the clock is not trusted. It
 // is a bound and no time: TLS 1.3 carries none.
@@ -116,6 +120,7 @@ func (Commanded) event()      {}
 func (CommandDropped) event() {}
 func (Unsubscribed) event()   {}
 func (CertExpiring) event()   {}
+func (CertRenewed) event()    {}
 func (NotBefore) event()      {}
 func (Traffic) event()        {}
 func (StateChanged) event()   {}

@@ -201,14 +201,19 @@ func checkPins(cs tls.ConnectionState, pins []string) error {
 // not trusted says nothing.
 func (u *Uplink) warnExpiry(own *tls.Certificate) {
 	now := u.opt.Now()
-	if !now.Trusted || len(own.Certificate) == 0 || now.Wall.Sub(u.warned) < 24*time.Hour {
+	if !now.Trusted || len(own.Certificate) == 0 {
 		return
 	}
 	leaf, err := x509.ParseCertificate(own.Certificate[0])
 	if err != nil {
 		return // the broker will say so
 	}
-	if left := leaf.NotAfter.Sub(now.Wall); left < expiryWarning {
+	left := leaf.NotAfter.Sub(now.Wall)
+	switch {
+	case left >= expiryWarning && !u.warned.IsZero():
+		u.warned = time.Time{}
+		u.emit(CertRenewed{NotAfter: leaf.NotAfter})
+	case left < expiryWarning && now.Wall.Sub(u.warned) >= 24*time.Hour:
 		u.warned = now.Wall
 		u.emit(CertExpiring{NotAfter: leaf.NotAfter, DaysLeft: int(left / (24 * time.Hour))})
 	}

@@ -212,6 +212,9 @@ func TestClientCertificate(t *testing.T) {
 	if e, _ = find[Connected](r, at, nil); e.Resumed {
 		t.Error("the ticket of the old certificate was used with the new one")
 	}
+	if e, _ := find[CertRenewed](r, 0, nil); time.Until(e.NotAfter) < 299*24*time.Hour {
+		t.Errorf("%+v", e)
+	}
 	if n := r.count(func(e Event) bool { _, ok := e.(CertExpiring); return ok }); n != 1 {
 		t.Errorf("warned %d times in a day", n)
 	}
