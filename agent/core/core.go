@@ -92,13 +92,16 @@ type Core struct {
 	well     bool
 	changes  []change // faults told, for the flap guard
 	flips    []change // the newest changes of the judged class
+	flapped  bool     // a class was not told, since it comes and goes
 	last     *fault   // the last one that ended
 	book     learn.Book
 	weights  *diag.Weights      // with the priors that the book moved
 	priors   map[string]float64 // those
 	home     string             // the operator that they are of
 	white    whitelist
-	rounds   int // since the start
+	rounds   int           // since the start
+	heard    time.Duration // when the modem last said anything
+	sleep    time.Duration // how long it may say nothing, by the network's grant
 	lastGood diag.LastGood
 	goodAt   time.Duration
 	iface    diag.Interface
@@ -263,6 +266,9 @@ func (c *Core) Step(ev Event) []Effect {
 	case Started:
 		c.emit(Log{LevelInfo, "started", []any{"version", c.opt.Version, "device", c.opt.Device}})
 	case Observed:
+		if c.sleeps(e.Fact) {
+			break
+		}
 		c.see(e.Source, e.Fact)
 		c.noticed(e.Fact)
 		if n, ok := e.Fact.(threegpp.ByteCounters); ok && !e.Unsolicited { // a report may be of one session only
@@ -283,7 +289,11 @@ func (c *Core) Step(ev Event) []Effect {
 			c.slowAt = c.now.Mono // everything may have changed
 		}
 		c.polling = c.polling && e.State == "ok"
-		c.see("port", diag.Port{State: e.State, Detail: e.Detail})
+		state := e.State
+		if c.asleep() && (state == "silent" || state == "lost") {
+			state = "asleep"
+		}
+		c.see("port", diag.Port{State: state, Detail: e.Detail})
 	case ProbeDone:
 		c.probeDone(e)
 	case Links:
@@ -323,6 +333,31 @@ func (c *Core) Step(ev Event) []Effect {
 	return c.out
 }
 
+// longestSleep bounds the grant that is believed: a grant may be of days, and a
+// modem that hangs must be found in them.
+const longestSleep = 6 * time.Hour
+
+// sleeps follows the power saving that the network granted (TS 24.301 §5.3.11):
+// between two periodic updates such a modem may hear and say nothing, which is
+// then no sign of a fault. It reports whether the fact is that silence.
+func (c *Core) sleeps(fact any) bool {
+	switch f := fact.(type) {
+	case threegpp.Silence:
+		return c.asleep()
+	case threegpp.Registration:
+		switch {
+		case f.ActiveTimeS >= 0 && f.PeriodicTAUS > 0:
+			c.sleep = min(longestSleep, time.Duration(f.ActiveTimeS+f.PeriodicTAUS)*time.Second)
+		case !f.Stat.Registered():
+			c.sleep = 0 // a reply in a shorter form takes nothing back
+		}
+	}
+	c.heard = c.now.Mono
+	return false
+}
+
+func (c *Core) asleep() bool { return c.sleep > 0 && c.now.Mono-c.heard <= c.sleep }
+
 func (c *Core) emit(e Effect) { c.out = append(c.out, e) }
 
 // Next is when the core wants a Tick at the latest, by the monotonic clock.
@@ -339,10 +374,15 @@ func (c *Core) Next() time.Duration {
 	early(c.reportAt)
 	early(c.probes.due())
 	if c.pending != nil && !c.pending.Raised {
-		early(c.now.Mono + max(0, c.hold(c.pending, c.diag)-c.elapsed(c.pending.Since)))
+		if left := c.hold(c.pending, c.diag) - c.elapsed(c.pending.Since); left > 0 {
+			early(c.now.Mono + left)
+		}
 	}
 	if c.standing != nil && c.well && c.proved(c.standing) {
-		early(c.wellAt.Mono + c.clearTime(c.standing.Class))
+		// What is past due waits for something else than time: the next judgement.
+		if at := c.wellAt.Mono + c.clearTime(c.standing.Class); at > c.now.Mono {
+			early(at)
+		}
 	}
 	if c.dirty {
 		early(c.persistAt)

@@ -112,7 +112,6 @@ type Link struct {
 	Broker string
 	Reason string // why it is down
 	Result string // as a probe's result: timeout, refused, bad_cert, cert_not_yet_valid, nxdomain; "" when up
-	Retry  time.Duration
 	// OverData: the broker is reached over the data interface, so that the
 	// connection's fate is evidence of the line.
 	OverData bool

@@ -3,6 +3,7 @@ package core
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"cellwarden/agent/diag"
 	"cellwarden/agent/learn"
@@ -101,9 +102,14 @@ func (c *Core) Forget() {
 	c.dirty, c.urgent = true, true
 }
 
+// handsNeed is what it takes at least to open a machine and seat a card: what
+// comes back sooner is a contact, and nobody mended it.
+const handsNeed = time.Minute
+
 // cardBack says how a card fault ended: the same card, seated anew, or another.
 func (c *Core) cardBack(f *fault) string {
-	if f.Class != diag.SIMAbsent && f.Class != diag.SIMFault || c.known.Summary().SIM != threegpp.SIMReady {
+	if f.Class != diag.SIMAbsent && f.Class != diag.SIMFault || c.known.Summary().SIM != threegpp.SIMReady ||
+		f.Unstable || c.elapsed(f.Since) < handsNeed {
 		return "recovered"
 	}
 	if id := c.hash(c.known.Summary().ICCID); id != "" && f.Card != "" && id != f.Card {

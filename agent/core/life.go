@@ -43,17 +43,17 @@ var lifeTimes = map[diag.Code]times{
 	diag.Ambiguous:            {3 * time.Minute, 30 * time.Second},
 }
 
-// Flap guard (diagnosis.md §7): a fault that would be the fifth of an hour is
-// told as unstable, once, as the most severe of those that came again; then it
-// stands, whatever comes and goes, until an hour shows no more changes than
-// that. New ones wait four times as long meanwhile.
+// Flap guard (diagnosis.md §7): a fault that would be the fifth change told in an
+// hour is told as unstable, once, as the most severe of those that came again;
+// then it stands, whatever comes and goes, until an hour shows no more changes
+// than that. New ones wait four times as long meanwhile.
 const (
 	flapChanges = 4
 	flapWindow  = time.Hour
 	flapWiden   = 4
 )
 
-// change is one fault told, or one change of the judged class.
+// change is one fault told or cleared, or one change of the judged class.
 type change struct {
 	at    time.Duration
 	class diag.Code
@@ -93,7 +93,7 @@ func (c *Core) elapsed(t instant.Instant) time.Duration {
 	return c.now.Sub(t)
 }
 
-// told counts the faults told in the last hour.
+// told counts the changes told in the last hour.
 func (c *Core) told() int { return recent(c.changes, c.now.Mono) }
 
 func recent(list []change, now time.Duration) int {
@@ -122,11 +122,18 @@ func (c *Core) recurrent(class diag.Code) bool {
 // lowest broken layer explains those above it.
 func (c *Core) severest(layer diag.Layer) bool {
 	for _, x := range c.changes {
-		if c.now.Mono-x.at <= flapWindow && slices.Index(diag.Layers, x.layer) < slices.Index(diag.Layers, layer) {
+		if x.class != diag.Healthy && c.now.Mono-x.at <= flapWindow && slices.Index(diag.Layers, x.layer) < slices.Index(diag.Layers, layer) {
 			return false
 		}
 	}
 	return true
+}
+
+func (c *Core) noteTold(class diag.Code, layer diag.Layer) {
+	c.changes = append(c.changes, change{c.now.Mono, class, layer})
+	if len(c.changes) > 2*flapChanges {
+		c.changes = c.changes[1:]
+	}
 }
 
 // noteFlip remembers when the judged class changed, as often as the guard counts.
@@ -200,12 +207,13 @@ func (c *Core) faulty(d diag.Diagnosis) {
 		if class == diag.Ambiguous || sameFamily(c.standing.Class, class) {
 			if class == c.standing.Class {
 				c.standing.Verdict = d.Verdict
+				c.tellUnstable(d)
 			}
 			c.pending = nil
 			return // undecided takes nothing back
 		}
 	}
-	if c.standing != nil && c.standing.Unstable && c.unstable() && c.recurrent(class) {
+	if c.standing != nil && c.standing.Unstable && c.unstable() && slices.ContainsFunc(c.changes, func(x change) bool { return x.class == class }) {
 		c.pending = nil
 		return // it was told that these come and go
 	}
@@ -216,6 +224,7 @@ func (c *Core) faulty(d diag.Diagnosis) {
 	c.pending.Class, c.pending.Verdict, c.pending.Layer = class, d.Verdict, d.Layer
 	if c.elapsed(c.pending.Since) >= c.hold(c.pending, d) {
 		if c.told() >= flapChanges && c.recurrent(class) && !c.severest(d.Layer) {
+			c.flapped = true
 			return // the most severe of them speaks for all
 		}
 		if c.standing != nil {
@@ -223,6 +232,19 @@ func (c *Core) faulty(d diag.Diagnosis) {
 		}
 		c.raise(d)
 	}
+}
+
+// tellUnstable says once more of the standing fault that it comes and goes with
+// others, which are not told any more.
+func (c *Core) tellUnstable(d diag.Diagnosis) {
+	if !c.flapped || c.standing.Unstable || c.told() < flapChanges {
+		return
+	}
+	c.flapped, c.standing.Unstable = false, true
+	c.noteTold(d.Class, d.Layer)
+	c.dirty, c.urgent = true, true
+	c.emit(Log{LevelWarn, "fault unstable", []any{"class", string(d.Class)}})
+	c.store(protocol.TypeAlert, Alert, Wire(d, c.standing.Since, true), true, "")
 }
 
 // vaguer: the group after a member was named takes nothing back.
@@ -239,11 +261,9 @@ func (c *Core) raise(d diag.Diagnosis) {
 	f := c.pending
 	c.pending = nil
 	f.Raised = true
-	c.changes = append(c.changes, change{c.now.Mono, f.Class, f.Layer})
-	if len(c.changes) > 2*flapChanges {
-		c.changes = c.changes[1:]
-	}
+	c.noteTold(f.Class, f.Layer)
 	f.Unstable = c.told() > flapChanges
+	c.flapped = false
 	f.Card = c.lastGood.ICCID
 	c.standing = f
 	c.dirty, c.urgent = true, true
@@ -319,6 +339,9 @@ func (c *Core) clear(by string, next diag.Code) {
 		msg.FollowsTo = string(next)
 	}
 	c.last, c.standing = f, nil
+	if next == diag.Healthy {
+		c.noteTold(next, "")
+	}
 	c.dirty, c.urgent = true, true
 	c.emit(Log{LevelInfo, "fault over", []any{"class", string(f.Class), "lasted", lasted.Round(time.Second).String(), "by", by}})
 	c.store(protocol.TypeClear, Alert, msg, true, "")

@@ -110,6 +110,7 @@ type world struct {
 	lost    bool
 	ended   bool
 	stores  int
+	began   time.Duration // when this boot began
 	skew    time.Duration
 	doubted bool
 	after   func() // after each step; may be nil
@@ -163,6 +164,11 @@ func newWorld(t *testing.T, sc *modemtest.Scenario) *world {
 		}
 	}
 	sort.SliceStable(w.script, func(i, j int) bool { return w.script[i].at < w.script[j].at })
+	if v, ok := sc.Device["block_at"]; ok {
+		if w.opt.BlockAt, err = strconv.Atoi(v); err != nil {
+			t.Fatalf("%s: block_at: %v", sc.Name, err)
+		}
+	}
 	if v, ok := sc.Device["poll"]; ok { // a month in seconds needs a slower poll
 		d, err := modemtest.ParseTime(v)
 		if err != nil {
@@ -175,7 +181,7 @@ func newWorld(t *testing.T, sc *modemtest.Scenario) *world {
 
 func (w *world) instant() instant.Instant {
 	trusted := w.sc.Device["clock_trusted"] != "false" && !w.doubted
-	return instant.Instant{Boot: w.boot, Mono: w.now, Wall: w.sc.Start.Add(w.now + w.skew), Trusted: trusted}
+	return instant.Instant{Boot: w.boot, Mono: w.now - w.began, Wall: w.sc.Start.Add(w.now + w.skew), Trusted: trusted}
 }
 
 func (w *world) start() {
@@ -209,13 +215,16 @@ func (w *world) init() {
 	}
 }
 
+// next is when the core wants a tick, in the world's time.
+func (w *world) next() time.Duration { return w.began + w.core.Next() }
+
 // play runs the world to its end.
 func (w *world) play() {
 	w.start()
 	const longest = 400 * 24 * time.Hour
 	stalls := 0
 	for !w.ended && w.now < longest {
-		next := w.core.Next()
+		next := w.next()
 		if at, ok := w.player.Next(); ok {
 			next = min(next, at)
 		}
@@ -244,10 +253,10 @@ func (w *world) play() {
 				w.pending = append(w.pending, p)
 			}
 		}
-		if w.core.Next() <= w.now {
-			before := w.core.Next()
+		if w.next() <= w.now {
+			before := w.next()
 			w.step(Tick{At{w.instant()}})
-			if w.core.Next() == before && len(w.pending) == 0 {
+			if w.next() == before && len(w.pending) == 0 {
 				if stalls++; stalls > 1000 {
 					w.t.Fatalf("at %v the core wants a tick now, again and again (link %v poll %v report %v probes %v persist %v)", w.now,
 						w.core.linkAt, w.core.pollAt, w.core.reportAt, w.core.probes.due(), w.core.persistAt)
@@ -301,15 +310,15 @@ func (w *world) happen(line string) {
 		}
 		w.step(Received{At{w.instant()}, raw})
 	case "clock": // the wall clock is set: to a time, or untrusted
+		rest, w.doubted = strings.TrimSuffix(rest, " untrusted"), strings.HasSuffix(rest, "untrusted")
 		if rest == "untrusted" {
-			w.doubted = true
 			break
 		}
 		to, err := time.Parse(time.RFC3339, rest)
 		if err != nil {
 			w.t.Fatalf("%s: clock: %v", w.sc.Name, err)
 		}
-		w.skew, w.doubted = to.Sub(w.sc.Start.Add(w.now)), false
+		w.skew = to.Sub(w.sc.Start.Add(w.now))
 	case "confirm":
 		class, by, _ := strings.Cut(rest, " ")
 		w.step(Confirmed{At: At{w.instant()}, Class: diag.Code(class), By: by})
@@ -328,9 +337,22 @@ func (w *world) happen(line string) {
 		}
 	case "forget":
 		w.core.Forget()
-	case "reboot": // the board loses power: another boot, the monotonic clock begins anew
+	case "reboot", "off": // the board loses power, for a time: another boot, counters at zero, the memory gone
+		if verb == "off" {
+			d, err := modemtest.ParseTime(rest)
+			if err != nil {
+				w.t.Fatalf("%s: off: %v", w.sc.Name, err)
+			}
+			w.skew += d
+		}
 		w.boot += "x"
+		w.began, w.rx, w.tx = w.now, 0, 0
+		delete(w.kept, "meter.now")
 		w.start()
+	case "usage":
+		u := w.core.View().Usage
+		w.say("usage", fmt.Sprintf("%.1f of %.1f MB", float64(u.UsedBytes)/1e6, float64(u.QuotaBytes)/1e6),
+			u.Cycle.Start.Format(time.DateOnly)+" to "+u.Cycle.End.Format(time.DateOnly), fmt.Sprintf("unplaced %.1f MB", float64(u.UnplacedBytes)/1e6))
 	case "restart":
 		w.step(Stopping{At{w.instant()}})
 		w.start()
@@ -381,6 +403,10 @@ func (w *world) step(ev Event) {
 			w.stored(e)
 		case Persist:
 			w.kept[e.Name] = e.Data
+		case Block:
+			if w.opt.BlockAt > 0 {
+				w.say("block", strconv.FormatBool(e.On))
+			}
 		case CycleRadio:
 			w.say("radio cycle", e.Why)
 			w.player.Ask(w.now, "AT+CFUN=0")
@@ -482,7 +508,11 @@ func (w *world) stored(s Store) {
 	case protocol.TypeWarning:
 		var x protocol.Warning
 		w.decode(s.Body, &x)
-		w.say("warning", x.Kind, strconv.Itoa(x.Percent), x.ExhaustedOn)
+		words := []string{"warning", x.Kind, strconv.Itoa(x.Percent), x.ExhaustedOn}
+		if x.Days > 0 {
+			words = []string{"warning", x.Kind, fmt.Sprint(x.Days, " days")}
+		}
+		w.say(words...)
 	case protocol.TypeReply:
 		var r protocol.Reply
 		w.decode(s.Body, &r)

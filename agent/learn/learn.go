@@ -13,7 +13,7 @@ import (
 
 const (
 	// pseudo is what the built-in priors weigh against experience, in incidents
-	// (diagnosis.md §5.4): the first confirmed fault moves little.
+	// (diagnosis.md §5.4).
 	pseudo = 8
 	// maxDB is how far a prior may move either way: a factor of two, less than
 	// what any single piece of evidence weighs.
@@ -89,8 +89,11 @@ func total(c map[diag.Code]int) int {
 	return n
 }
 
-// Priors are base blended with what was confirmed of carrier, each within maxDB
-// of its base, in per cent; nil where nothing was.
+// Priors are base blended with what was confirmed of carrier, in per cent; nil
+// where nothing was. The blend is what pseudo incidents of the base and the
+// confirmed ones give together, within maxDB of the base; and it is trusted only
+// as far as there are incidents, so that the first one moves a third of a
+// decibel and the eighth half of the bound.
 func (b Book) Priors(base *diag.Weights, carrier string) map[string]float64 {
 	c := b[carrier]
 	if total(c) == 0 {
@@ -103,12 +106,13 @@ func (b Book) Priors(base *diag.Weights, carrier string) map[string]float64 {
 	for _, p := range base.Priors {
 		sum += p
 	}
-	bound := math.Pow(10, maxDB/10)
+	n := float64(total(c))
 	out := map[string]float64{}
 	for class, p := range base.Priors {
-		blend := sum * (pseudo*p/sum + float64(c[diag.Code(class)])) / (pseudo + float64(total(c)))
+		blend := sum * (pseudo*p/sum + float64(c[diag.Code(class)])) / (pseudo + n)
+		db := max(-maxDB, min(maxDB, 10*math.Log10(blend/p))) * n / (pseudo + n)
 		// Rounded, so that an export in decimal gives the same verdict.
-		out[class] = math.Round(1000*min(max(blend, p/bound), p*bound)) / 1000
+		out[class] = math.Round(1000*p*math.Pow(10, db/10)) / 1000
 	}
 	return out
 }
