@@ -81,8 +81,8 @@ func (c *Core) scheduleProbes() {
 		p.at = now + c.stretch(wait)
 	}
 	for len(p.queue) > 0 {
-		spec := p.queue[0]
-		p.queue = p.queue[1:]
+		var spec ProbeSpec
+		spec, p.queue = nextProbe(p.queue, c.diag)
 		if !c.needed(spec) || !c.afford(spec.Cost) {
 			continue
 		}
@@ -131,7 +131,7 @@ func (c *Core) needed(s ProbeSpec) bool {
 	if own {
 		return false
 	}
-	return s.Target != "third_party" || third < 1 && !(c.plan().WhitelistOnly)
+	return s.Target != "third_party" || third < 1 && !c.plan().WhitelistOnly && !(c.probes.doubt && c.white.learned())
 }
 
 func (c *Core) afford(cost int) bool {
