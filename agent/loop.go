@@ -130,8 +130,6 @@ func (l *loop) take(ev core.Event) {
 		if _, ok := e.Fact.(threegpp.Unparsed); ok {
 			l.uplink.unparsed++
 		}
-	case core.LinkChanged:
-		l.uplink.retryAt = e.Instant.Mono + e.Link.Retry
 	}
 	l.step(ev)
 }
