@@ -19,6 +19,7 @@ func TestClassify(t *testing.T) {
 		{"telecom, fee notice (field-notes b)", "10001", "温馨提醒：您所订购的套餐月基本费扣费规则为每月1日凌晨一次性扣取，为避免扣费后手机余额不足被停机，请及时缴费。【中国电信】", Warning},
 		{"telecom, paid (field-notes b)", "10001", "【充值成功提醒】尊敬的客户：您已充值0.01元，充值后可用通用余额为352.62元。缴费复机后如仍不能上网可重启终端。【中国电信】", Resumed},
 		{"quota stop", "10086", "尊敬的客户，您本月流量已用尽，上网功能已关闭，下月1日自动恢复。", StopQuota},
+		{"stopped on request", "10086", "您的号码已按您的申请办理停机保号业务，即日起停机。【中国移动】", StopAdmin},
 		{"will be stopped", "10010", "您的号码已欠费，将于3日后停机，请及时缴费。", Warning},
 		{"term ended", "1064899900001", "您的物联网卡套餐已到期，该卡已停用，请续费。", StopExpired},
 		{"real name", "10010", "您的号码因未实名登记已被停机，请补登记。", StopAdmin},

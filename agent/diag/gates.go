@@ -92,6 +92,9 @@ func (k *Known) simGate() GateState {
 	case threegpp.SIMReady:
 		return GatePassed
 	case threegpp.SIMUnknown, threegpp.SIMBusy:
+		if k.busyLong() {
+			return GateFailed
+		}
 	case threegpp.SIMRefused:
 		return GateFailed
 	default:

@@ -251,7 +251,7 @@ func promises(t *testing.T, k *Known) {
 			fail("evidence without words, source or row: %+v", e)
 		}
 	}
-	if d.Act.Who == "" || d.Verdict != AllWell && d.DecideBy.English == "" {
+	if d.Act.Who == "" || d.Verdict == Undecided && d.DecideBy.English == "" {
 		fail("nobody acts, or nothing would decide")
 	}
 	if again := Diagnose(k, nil); !reflect.DeepEqual(d, again) {

@@ -89,8 +89,21 @@ func (k *Known) freshRestarts() int {
 	return n
 }
 
+// switchedOff: a functionality with transmitter, receiver or both off (TS 27.007
+// §8.2: 0, 2, 3, 4), or 7, the offline mode of Qualcomm and Huawei.
+func (k *Known) switchedOff() bool {
+	if !k.cfun.ok {
+		return false
+	}
+	switch k.cfun.value.Level {
+	case 0, 2, 3, 4, 7:
+		return true
+	}
+	return false
+}
+
 func (k *Known) radioOff() bool {
-	if k.cfun.ok && (k.cfun.value.Level == 0 || k.cfun.value.Level == 4 || k.cfun.value.Level == 7) {
+	if k.switchedOff() {
 		return true
 	}
 	return k.cell.ok && k.cell.value.State == threegpp.CampLowPower && !(k.cfun.ok && k.cfun.value.Level == 1 && k.cfun.at.Mono > k.cell.at.Mono)
@@ -125,7 +138,7 @@ func (k *Known) hostRules(h *hits) {
 	if k.alarmed() {
 		h.add("power_alarm", k.alarm.src, k.alarm.value.Alarm)
 	}
-	if k.cfun.ok && (k.cfun.value.Level == 0 || k.cfun.value.Level == 4 || k.cfun.value.Level == 7) {
+	if k.switchedOff() {
 		h.add("radio_off", k.cfun.src, k.cfun.value.Level)
 	} else if k.radioOff() {
 		h.add("radio_low_power", k.cell.src)
@@ -192,6 +205,10 @@ func (k *Known) simRules(h *hits) {
 		h.add("sim_not_ready", last.src)
 	case threegpp.SIMPIN, threegpp.SIMPUK, threegpp.SIMLock:
 		h.add("sim_lock", last.src, last.text)
+	case threegpp.SIMBusy:
+		if k.busyLong() {
+			h.add("sim_busy_long", last.src, n)
+		}
 	default:
 		if pinEmpty {
 			h.add("sim_pin_only", k.presence.src)
@@ -215,6 +232,15 @@ func (k *Known) lostSince() instant.Instant {
 		at = k.sim[i].at
 	}
 	return at
+}
+
+// busyReads in a row, of which the first seconds of a start explain one or two.
+const busyReads = 4
+
+// busyLong: the card was busy on every read of late, and nothing else.
+func (k *Known) busyLong() bool {
+	last, n := k.simNow()
+	return last.state == threegpp.SIMBusy && n >= busyReads
 }
 
 func lockState(s threegpp.SIMState) bool {
@@ -1038,7 +1064,7 @@ func (k *Known) changeRules(h *hits) {
 	if bound != nil && !*bound {
 		h.add("imei_unbound", "plan")
 	}
-	if bound != nil && *bound {
+	if bound != nil && *bound && k.imeiChanged() == unknown {
 		h.add("card_bound", "plan")
 	}
 	if d := k.farBelow(); d > 0 {

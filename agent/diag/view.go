@@ -81,6 +81,9 @@ func (k *Known) csRegistered() bool {
 // registered says whether the network has taken the modem in for data.
 func (k *Known) registered() tri {
 	if r, _, ok := k.dataReg(); ok {
+		if r.Domain == threegpp.CS && r.Stat.Registered() && k.packetRefused() {
+			return no
+		}
 		if r.Stat.Registered() {
 			return yes
 		}
@@ -108,6 +111,17 @@ func (k *Known) registered() tri {
 		return yes
 	}
 	return unknown
+}
+
+// packetRefused: the network gave a cause for refusing packet service and has
+// not taken the modem in for it since, though voice may be registered.
+func (k *Known) packetRefused() bool {
+	for _, r := range k.rejects {
+		if p := r.rej.Cause.Protocol; p.MobilityProtocol() && p != threegpp.MM && k.within(r.at, rejectWindow) {
+			return true
+		}
+	}
+	return false
 }
 
 // camped says whether the modem's own cell picture shows ordinary service.
@@ -207,6 +221,9 @@ func (k *Known) apnChanged() tri {
 		return yes
 	}
 	now, last := k.apnNow(), k.lastGood.value.APN
+	if k.iccidChanged() == yes {
+		return unknown // another card may want another name
+	}
 	if c := k.configs[1]; now == "" && c.ok && last != "" {
 		return yes // it was read, and is blank
 	}
