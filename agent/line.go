@@ -234,11 +234,15 @@ func name(line string) string {
 	return line
 }
 
-// portTrouble words why the port could not be opened, as core's port states.
+// portTrouble words why the port could not be opened, as core's port states. Of
+// a held one the detail is who holds it.
 func portTrouble(err error) (state, detail string) {
+	var held *at.HeldError
 	switch {
-	case errors.Is(err, at.ErrHeld):
-		return "held", err.Error()
+	case errors.As(err, &held):
+		return "held", held.By.String()
+	case errors.Is(err, modem.ErrNotAT):
+		return "garbage", err.Error()
 	case errors.Is(err, modem.ErrNoAnswer):
 		return "silent", err.Error()
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/outbox"
+	"cellwarden/agent/probe"
 	"cellwarden/modem"
 	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
@@ -57,6 +59,8 @@ type loop struct {
 	saver    *stateDir
 	block    *board.Block
 
+	nudges      chan struct{} // to the uplink: one that waits is enough
+	port0       string        // modem.port of the config
 	overData    func(addr string) bool
 	commitEvery time.Duration
 	commitAt    time.Duration // mono; 0 when nothing is staged
@@ -125,6 +129,12 @@ func (l *loop) take(ev core.Event) {
 		return
 	case core.PortState:
 		l.port(e)
+	case core.ProbeDone:
+		if e.Result.Target == probe.Own && e.Result.Result == probe.OK {
+			l.pathOpen()
+		}
+	case core.LinkChanged:
+		l.uplink.connected = e.Link.State == "connected"
 	case core.Observed:
 		l.uplink.lastAnswer, l.uplink.answered = e.Instant.Mono, true
 		if _, ok := e.Fact.(threegpp.Unparsed); ok {
@@ -132,6 +142,18 @@ func (l *loop) take(ev core.Event) {
 		}
 	}
 	l.step(ev)
+}
+
+// pathOpen has the uplink try now: the own service was reached, so there is no
+// need to sit out a long wait.
+func (l *loop) pathOpen() {
+	if l.uplink.connected {
+		return
+	}
+	select {
+	case l.nudges <- struct{}{}:
+	default:
+	}
 }
 
 // port keeps what the status shows of the port, and says aloud what only a
@@ -146,13 +168,18 @@ func (l *loop) port(e core.PortState) {
 	}
 	u.portState, u.portDetail = e.State, e.Detail
 	at := l.hw.Now()
+	port := cmp.Or(u.modemPort, l.port0)
 	switch e.State {
 	case "ok", "lost", "silent":
 		delete(l.troubles, "modem")
+		if e.State == "silent" && u.modemPort == "" {
+			// One that has answered before is the diagnosis's business.
+			l.troubles.set("modem", "port_silent", at, port)
+		}
 	case "held":
-		l.troubles.set("modem", "port_held", at, u.modemPort, e.Detail)
+		l.troubles.set("modem", "port_held", at, port, e.Detail)
 	case "garbage":
-		l.troubles.set("modem", "not_a_modem", at, e.Detail)
+		l.troubles.set("modem", "not_a_modem", at, port)
 	case "absent":
 		l.troubles.set("modem", "port_absent", at, e.Detail)
 	}

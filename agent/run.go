@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 	}
 	events := make(chan core.Event, eventQueue)
 	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, recorder: o.Recorder, events: events, calls: make(chan func()), queue: q,
-		line: newLine(o.Hardware, events), prober: newProber(o.Hardware, events), saver: files, block: board.NewBlock(files.runOrDir(), cfg.Data.Interfaces),
+		line: newLine(o.Hardware, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), prober: newProber(o.Hardware, events), saver: files, block: board.NewBlock(files.runOrDir(), cfg.Data.Interfaces),
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
@@ -174,13 +175,18 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 		g.Go(func() error { return a.run(ctx) })
 	}
 	if l.uplink.on {
-		up, err := l.newUplink(o, id)
-		if err != nil {
-			stopLoop()
-			<-loopDone
-			return err
-		}
+		up := l.newUplink(o, id)
 		g.Go(func() error { return up.Run(ctx) })
+		g.Go(func() error {
+			for {
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-l.nudges:
+					up.Nudge()
+				}
+			}
+		})
 	}
 	if o.Ready != nil {
 		o.Ready()
@@ -268,12 +274,8 @@ func probeSpecs(cfg config.Config) ([]core.ProbeSpec, error) {
 }
 
 // newUplink builds the MQTT session.
-func (l *loop) newUplink(o Options, id string) (*uplink.Uplink, error) {
+func (l *loop) newUplink(o Options, id string) *uplink.Uplink {
 	u := o.Config.Uplink
-	password, err := u.BrokerPassword()
-	if err != nil {
-		return nil, err
-	}
 	files := l.saver
 	var state uplink.State
 	if data := files.load("uplink"); data != nil {
@@ -287,18 +289,22 @@ func (l *loop) newUplink(o Options, id string) (*uplink.Uplink, error) {
 	}
 	l.overData = o.overData()
 	opt := uplink.Options{Device: id, Prefix: u.TopicPrefix, Brokers: u.Brokers, Source: l.queue, Now: o.Hardware.Now,
-		OnEvent: func(e uplink.Event) { l.fromUplink(e, files) }, ClientID: u.ClientID, User: u.Username, Password: password.Reveal(),
+		OnEvent: func(e uplink.Event) { l.fromUplink(e, files) }, ClientID: u.ClientID, User: u.Username,
+		Interface: o.boundTo,
+		Secret:    func() (string, error) { p, err := u.BrokerPassword(); return p.Reveal(), err },
 		TLS: uplink.TLS{CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, ServerName: u.ServerName, Pins: u.PinSHA256,
 			SessionFile: filepath.Join(o.Config.Store.Dir, "tls.sessions")},
 		Admit: l.admit, State: state, Timing: timing, Mark: board.OwnMark}
-	if len(o.Config.Data.Interfaces) > 0 {
-		opt.Interface = bindTo(u.Interface, o.Config.Data.Interfaces)
-	}
 	if servers := ownServers(o.Config.Probes, os.DirFS("/")); servers != nil {
-		r := &probe.Resolver{Env: probe.Env{Interface: opt.Interface, Mark: board.OwnMark}, Servers: servers}
-		opt.Resolve = r.Resolve
+		r := &probe.Resolver{Env: probe.Env{Mark: board.OwnMark}, Servers: servers}
+		opt.Resolve = func(ctx context.Context, host string) (_ []netip.Addr, err error) {
+			if r.Env.Interface, err = o.boundTo(); err != nil { // the uplink asks one name at a time
+				return nil, err
+			}
+			return r.Resolve(ctx, host)
+		}
 	}
-	return uplink.New(opt), nil
+	return uplink.New(opt)
 }
 
 // ownServers are the name servers to ask where the system's resolver is not to be
@@ -315,26 +321,37 @@ func ownServers(p config.Probes, root fs.FS) func() []netip.AddrPort {
 }
 
 // overData says whether the way to addr ("" for anywhere) is the data
-// interface's: always where the uplink is bound to it, else by the route that
+// interface's: by the name that the uplink is bound to, else by the route that
 // the kernel takes now.
 func (o Options) overData() func(addr string) bool {
-	if o.Config.Uplink.Interface != "any" || o.Hardware.OverData == nil {
-		bound := o.Config.Uplink.Interface != "any"
-		return func(string) bool { return bound }
+	switch want := o.Config.Uplink.Interface; {
+	case want == "data":
+		return func(string) bool { return true }
+	case want != "any":
+		is := slices.ContainsFunc(o.Config.Data.Interfaces, func(pattern string) bool {
+			ok, _ := path.Match(pattern, want) // the config was checked
+			return ok
+		})
+		return func(string) bool { return is }
+	case o.Hardware.OverData == nil:
+		return func(string) bool { return false }
 	}
 	return o.Hardware.OverData
 }
 
-// bindTo is the interface that the uplink is bound to: "" for any.
-func bindTo(want string, data []string) string {
-	switch want {
+// boundTo is the interface that the uplink takes now, "" for any. A data
+// interface may come and go under another name (wwan0, ppp1).
+func (o Options) boundTo() (string, error) {
+	switch want := o.Config.Uplink.Interface; want {
 	case "any":
-		return ""
+		return "", nil
 	case "data":
-		if !strings.ContainsAny(data[0], "*?[") {
-			return data[0]
+		_, d, err := o.Hardware.Links()
+		if err == nil && d.Name == "" {
+			err = fmt.Errorf("there is none of %s", strings.Join(o.Config.Data.Interfaces, ", "))
 		}
-		return ""
+		return d.Name, err
+	default:
+		return want, nil
 	}
-	return want
 }

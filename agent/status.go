@@ -17,6 +17,7 @@ import (
 // uplink's events.
 type uplinkView struct {
 	on         bool
+	connected  bool
 	day        string
 	sent       uint64
 	retryAt    time.Duration

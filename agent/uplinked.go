@@ -35,6 +35,9 @@ func (l *loop) fromUplink(e uplink.Event, files *stateDir) {
 		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)}, "")
 		trouble("uplink", "uplink_refused", e.Hint)
 		l.log.Error("the broker refuses this device", "broker", e.Broker, "why", string(e.Why), "hint", e.Hint)
+	case uplink.Waiting:
+		until := at.Instant.Mono + e.For
+		l.post(func() { l.uplink.retryAt = until })
 	case uplink.Delivered:
 		l.events <- core.Delivered{At: at, Count: len(e.Seqs), Bytes: uint64(e.Bytes)}
 		l.post(func() {

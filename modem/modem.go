@@ -91,6 +91,8 @@ const (
 var (
 	// ErrNoAnswer: nothing that speaks AT is behind the port.
 	ErrNoAnswer = errors.New("no modem answers")
+	// ErrNotAT is an ErrNoAnswer of a port at which something else talks.
+	ErrNotAT = fmt.Errorf("%w: it sends", ErrNoAnswer)
 	// ErrNotSupported: the family has no documented way to answer the query.
 	ErrNotSupported = errors.New("this family of modems cannot tell")
 	// ErrNotFound: no USB device matches.
@@ -275,9 +277,9 @@ func (m *Modem) meet(ctx context.Context, choose bool) error {
 		case errors.Is(err, at.ErrWriteBlocked):
 			why = "the port takes no data"
 		case c.URCs > 0:
-			why = "it sends lines that are no AT answers: wrong port, this is not the AT one"
+			return fmt.Errorf("modem: %s: %w lines that are no AT answers: wrong port, this is not the AT one", m.port, ErrNotAT)
 		case c.NoiseBytes > 0:
-			why = "it sends bytes that are no AT answers: wrong port or wrong speed"
+			return fmt.Errorf("modem: %s: %w bytes that are no AT answers: wrong port or wrong speed", m.port, ErrNotAT)
 		default:
 			why = "not the modem's AT port, or the modem is off or hangs"
 		}

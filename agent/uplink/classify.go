@@ -73,6 +73,8 @@ func classify(err error, now time.Time) failure {
 		return failure{why: WhyNotTLS, refusal: true, hint: "the broker speaks no TLS at this port; use its TLS port or tcp://"}
 	case errors.As(err, &stage) && stage.why == WhyOwnCert:
 		return failure{why: WhyOwnCert, refusal: true, hint: "our own certificate or key cannot be read; check the files that the config names"}
+	case errors.As(err, &stage) && stage.why == WhyOwnSecret:
+		return failure{why: WhyOwnSecret, refusal: true, hint: "the password file cannot be read; check that the config names it and that the agent may read it"}
 	case errors.As(err, &stage) && stage.why == WhyBadCert:
 		return failure{why: WhyBadCert, refusal: true, hint: "the file of authorities cannot be read; check the CA file in the config"}
 	case errors.As(err, &stage) && stage.why == WhyBind:

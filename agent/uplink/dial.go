@@ -40,7 +40,14 @@ func (e *stageError) Unwrap() error { return e.err }
 
 // dial opens the TCP connection to b.
 func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
-	addrs, err := u.resolve(ctx, b.host)
+	device := ""
+	if u.opt.Interface != nil {
+		var err error
+		if device, err = u.opt.Interface(); err != nil {
+			return nil, &stageError{WhyBind, err}
+		}
+	}
+	addrs, err := u.resolve(ctx, b.host, device)
 	if err != nil {
 		return nil, &stageError{WhyDNS, err}
 	}
@@ -48,7 +55,7 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 	for i, a := range addrs {
 		// Each address gets its share of what is left.
 		share := time.Until(deadline) / time.Duration(len(addrs)-i)
-		d := u.dialer()
+		d := u.dialer(device)
 		d.Timeout = share
 		conn, dialErr := d.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), b.port))
 		if dialErr == nil {
@@ -70,11 +77,11 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 	return nil, &stageError{why, err}
 }
 
-// dialer is bound to the interface, if any. Go's TCP keepalive is off: at 15 s
+// dialer is bound to the interface name, if any. Go's TCP keepalive is off: at 15 s
 // it would cost 0.6 MB a day; the MQTT ping does its work.
-func (u *Uplink) dialer() *net.Dialer {
+func (u *Uplink) dialer(name string) *net.Dialer {
 	d := &net.Dialer{KeepAlive: -1}
-	if name := u.opt.Interface; name != "" || u.opt.Mark != 0 {
+	if name != "" || u.opt.Mark != 0 {
 		d.Control = func(_, _ string, c syscall.RawConn) error {
 			var err error
 			if ctlErr := c.Control(func(fd uintptr) {
@@ -107,7 +114,7 @@ func (e *bindError) Unwrap() error { return e.err }
 
 // resolve gives the addresses of host, from memory while they are fresh. When
 // the resolver fails, the last answer is used however old.
-func (u *Uplink) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+func (u *Uplink) resolve(ctx context.Context, host, device string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
 	}
@@ -115,7 +122,7 @@ func (u *Uplink) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	if ok && time.Since(known.at) < dnsKeep {
 		return known.addrs, nil
 	}
-	addrs, err := u.lookup(ctx, host)
+	addrs, err := u.lookup(ctx, host, device)
 	if err == nil && len(addrs) == 0 {
 		err = fmt.Errorf("%s has no address", host)
 	}
@@ -130,12 +137,12 @@ func (u *Uplink) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return addrs, nil
 }
 
-func (u *Uplink) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+func (u *Uplink) lookup(ctx context.Context, host, device string) ([]netip.Addr, error) {
 	if u.opt.Resolve != nil {
 		return u.opt.Resolve(ctx, host)
 	}
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return u.dialer().DialContext(ctx, network, addr)
+		return u.dialer(device).DialContext(ctx, network, addr)
 	}}
 	return r.LookupNetIP(ctx, "ip", host)
 }

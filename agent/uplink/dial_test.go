@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -92,17 +93,63 @@ func TestBindInterface(t *testing.T) {
 	addr, _ := embedded(t)
 	r := start(t, newStore(t), func(o *Options) {
 		o.Brokers = []string{"tcp://" + addr}
-		o.Interface = "lo"
+		o.Interface = func() (string, error) { return "lo", nil }
 	})
 	find[Connected](r, 0, nil)
 	r.stop()
 	r = start(t, newStore(t), func(o *Options) {
 		o.Brokers = []string{"tcp://" + addr}
-		o.Interface = "wwan9"
+		o.Interface = func() (string, error) { return "wwan9", nil }
 	})
 	if e, _ := find[Unreachable](r, 0, nil); e.Why != WhyBind || !strings.Contains(e.Err.Error(), "wwan9") || !strings.Contains(e.Hint, "CAP_NET_RAW") {
 		t.Errorf("%+v", e)
 	}
+}
+
+// TestSecretIsReadAnew: a password file that is missing is named, and one that
+// was mended counts from the next attempt on; the broker is not asked meanwhile.
+func TestSecretIsReadAnew(t *testing.T) {
+	addr, _ := embedded(t)
+	var mended atomic.Bool
+	r := start(t, newStore(t), func(o *Options) {
+		o.Brokers = []string{"tcp://" + addr}
+		o.User = "machine"
+		o.Secret = func() (string, error) {
+			if !mended.Load() {
+				return "", errors.New("open /etc/password: no such file")
+			}
+			return "right", nil
+		}
+		o.Timing.RefusedMin, o.Timing.RefusedMax = 20*time.Millisecond, 20*time.Millisecond
+	})
+	e, at := find[Refused](r, 0, nil)
+	if e.Why != WhyOwnSecret || !strings.Contains(e.Err.Error(), "/etc/password") || !strings.Contains(e.Hint, "password file") {
+		t.Errorf("%+v", e)
+	}
+	mended.Store(true)
+	find[Connected](r, at, nil)
+}
+
+// TestInterfaceIsAskedAnew: a data interface that is not there yet is waited for.
+func TestInterfaceIsAskedAnew(t *testing.T) {
+	addr, _ := embedded(t)
+	var there atomic.Bool
+	r := start(t, newStore(t), func(o *Options) {
+		o.Brokers = []string{"tcp://" + addr}
+		o.Interface = func() (string, error) {
+			if !there.Load() {
+				return "", errors.New("there is none of wwan*")
+			}
+			return "", nil
+		}
+		o.Timing.RetryMin, o.Timing.RetryMax = 20*time.Millisecond, 20*time.Millisecond
+	})
+	e, at := find[Unreachable](r, 0, nil)
+	if e.Why != WhyBind || !strings.Contains(e.Err.Error(), "wwan*") {
+		t.Errorf("%+v", e)
+	}
+	there.Store(true)
+	find[Connected](r, at, nil)
 }
 
 // TestNudge: the owner knows that the path is back, and a long backoff is cut

@@ -141,6 +141,7 @@ const (
 	WhyCertExpired     Why = "cert_expired"       // by our clock the broker's certificate has ended
 	WhyBadCert         Why = "bad_cert"           // unknown authority, wrong name, wrong pin
 	WhyOwnCert         Why = "own_cert"           // the broker refuses our certificate, or it cannot be read
+	WhyOwnSecret       Why = "own_secret"         // our own password cannot be read
 	WhyProtocol        Why = "protocol"           // CONNACK 1
 	WhyClientID        Why = "client_id"          // CONNACK 2
 	WhyUnavailable     Why = "unavailable"        // CONNACK 3

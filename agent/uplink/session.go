@@ -91,6 +91,13 @@ func (u *Uplink) topic(l protocol.Leaf) string {
 func (u *Uplink) connect(ctx context.Context, b broker) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, u.t.Connect)
 	defer cancel()
+	password := u.opt.Password
+	if u.opt.Secret != nil {
+		var err error
+		if password, err = u.opt.Secret(); err != nil {
+			return nil, &stageError{WhyOwnSecret, err}
+		}
+	}
 	conn, tcp, agreed, err := u.open(ctx, b)
 	if err != nil {
 		return nil, err
@@ -103,7 +110,7 @@ func (u *Uplink) connect(ctx context.Context, b broker) (*link, error) {
 	}
 	stop := context.AfterFunc(ctx, tcp.abort) // also ends the wait for the CONNACK
 	defer stop()
-	l.client = mqtt.NewClient(u.clientOptions(l))
+	l.client = mqtt.NewClient(u.clientOptions(l, password))
 	token := l.client.Connect()
 	done := token.WaitTimeout(u.t.Connect + joinGrace)
 	if done && token.Error() == nil && l.guard.connack.Load() == packets.Accepted {
@@ -130,14 +137,14 @@ func (u *Uplink) connect(ctx context.Context, b broker) (*link, error) {
 }
 
 // clientOptions sets paho up as a mere transport.
-func (u *Uplink) clientOptions(l *link) *mqtt.ClientOptions {
+func (u *Uplink) clientOptions(l *link, password string) *mqtt.ClientOptions {
 	o := mqtt.NewClientOptions()
 	o.Servers = []*url.URL{{Scheme: "tcp", Host: net.JoinHostPort(l.broker.host, l.broker.port)}} // a name; the connection is below
 	o.CustomOpenConnectionFn = func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return l.guard, nil }
 	o.SetProtocolVersion(4) // else a refusal makes paho connect again, by MQTT 3.1
 	o.SetClientID(u.opt.ClientID)
 	o.SetUsername(u.opt.User)
-	o.SetPassword(u.opt.Password)
+	o.SetPassword(password)
 	o.SetCleanSession(true)
 	o.SetAutoReconnect(false)
 	o.SetConnectRetry(false)

@@ -51,11 +51,16 @@ type Options struct {
 	ClientID string // default Device
 	User     string
 	Password string
+	// Secret, where given, is asked for the password before each attempt: it may
+	// be a file that changes.
+	Secret   func() (string, error)
 	TLS      TLS
 	Mark     int  // SO_MARK of its sockets, 0 none; without the right to set it they go unmarked
 	NoRetain bool // for services that do not know retained messages
 
-	Interface string // bind to this network interface; needs CAP_NET_RAW
+	// Interface is asked before each attempt for the network interface to bind
+	// to, "" for any. Optional; needs CAP_NET_RAW where it names one.
+	Interface func() (string, error)
 	// Resolve looks up a host where the system has no resolver of its own
 	// (Android) or the data interface has its own servers. Optional.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)

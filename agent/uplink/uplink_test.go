@@ -461,7 +461,7 @@ func TestPingBound(t *testing.T) {
 	const look = 5 * time.Second
 	for _, ka := range []time.Duration{time.Minute, 4 * time.Minute, 20 * time.Minute} {
 		u := New(Options{Device: device})
-		o := u.clientOptions(&link{keepAlive: ka, lost: make(chan error, 1)})
+		o := u.clientOptions(&link{keepAlive: ka, lost: make(chan error, 1)}, "")
 		worst := time.Duration(o.KeepAlive)*time.Second + look + o.PingTimeout + look
 		if worst > ka+10*time.Second {
 			t.Errorf("keepalive %s: found after %s", ka, worst)
