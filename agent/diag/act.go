@@ -55,7 +55,11 @@ func (k *Known) act(d *Diagnosis) {
 			d.Act.ResumesAt = k.simStatus.value.Status.ResumeAt
 		case k.Now.Trusted && p.CycleDay > 0:
 			if c, ok := meter.Cycle(p, k.Now.Wall); ok {
-				d.Act.ResumesAt = c.End.Format(time.RFC3339)
+				back := c.End
+				if k.usedUpBeforeTurn() {
+					back = c.Start.Add(resumeLag) // the cycle has turned, the restart lags: at the latest then
+				}
+				d.Act.ResumesAt = back.Format(time.RFC3339)
 			}
 		}
 		switch {
@@ -140,7 +144,13 @@ func (k *Known) decider(d *Diagnosis) string {
 	if d.Class == SuspendedUnspecified {
 		return "decide.member"
 	}
-	two := map[Code]bool{}
+	if d.Class == CloudUnreachable && d.Detail.Key == "detail.clock" {
+		return "decide.clock"
+	}
+	two, first := map[Code]bool{}, d.Class
+	if first == Ambiguous && len(d.Candidates) > 0 {
+		first = d.Candidates[0].Class
+	}
 	for i, c := range d.Candidates {
 		if i < 3 {
 			two[c.Class] = true
@@ -148,7 +158,12 @@ func (k *Known) decider(d *Diagnosis) string {
 	}
 	stop := two[SuspendedUnspecified] || two[Arrears] || two[OverQuota] || two[AdminSuspended] || two[ExpiredOrCancelled]
 	switch d.Layer {
-	case LayerPort, LayerModem:
+	case LayerModem:
+		if two[ModemOffOrAirplane] {
+			return "decide.radio_on"
+		}
+		return "decide.power"
+	case LayerPort:
 		return "decide.power"
 	case LayerSIM:
 		return "decide.reseat"
@@ -159,6 +174,8 @@ func (k *Known) decider(d *Diagnosis) string {
 		return "decide.scan"
 	case LayerRegistration:
 		switch {
+		case first == Congestion:
+			return "decide.after_backoff"
 		case len(k.rejects) == 0:
 			return "decide.reject_cause"
 		case two[CarrierOutage]:
@@ -169,6 +186,10 @@ func (k *Known) decider(d *Diagnosis) string {
 		return "decide.esm_cause"
 	case LayerSession:
 		switch {
+		case first == Congestion:
+			return "decide.after_backoff"
+		case first == AuthConfig:
+			return "decide.credentials"
 		case two[APNConfig] && !k.sessionCauseKnown():
 			return "decide.esm_cause"
 		case two[APNConfig]:

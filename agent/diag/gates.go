@@ -122,6 +122,9 @@ func (k *sight) radioGate() GateState {
 	if k.drop > 0 && !k.serviceWorks() {
 		return GateFailed
 	}
+	if k.imbalance() > 0 && !k.serviceWorks() && k.pathTrouble() {
+		return GateFailed
+	}
 	g := k.grade()
 	if (g == threegpp.GradeUnusable || g == threegpp.GradeVeryWeak) && k.unknownRun == 0 && !k.serviceWorks() && k.pathTrouble() {
 		return GateFailed

@@ -124,8 +124,8 @@ func sayGates(gs []Gate, ws []weighed) {
 		if g.State != GatePassed && g.State != GateFailed {
 			continue
 		}
-		best := 0.0
-		for _, w := range ws {
+		best, said := 0.0, -1
+		for n, w := range ws {
 			if w.rule.Channel != gateChannel[g.Layer] {
 				continue
 			}
@@ -134,9 +134,12 @@ func sayGates(gs []Gate, ws []weighed) {
 			}
 			for _, v := range w.rule.Weights {
 				if (g.State == GateFailed) == (v > 0) && math.Abs(v) > best {
-					best, gs[i].Fact = math.Abs(v), w.text()
+					best, said = math.Abs(v), n
 				}
 			}
+		}
+		if said >= 0 {
+			gs[i].Fact = ws[said].text()
 		}
 	}
 }
@@ -279,7 +282,7 @@ func (k *sight) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
 			}
 		}
 	}
-	if d.Class == SuspendedUnspecified || d.Verdict == Undecided && groupWins {
+	if d.Class == SuspendedUnspecified {
 		d.Detail = phrase("detail.group")
 	}
 	if d.Class == WeakSignal && k.interference() {
@@ -293,7 +296,7 @@ func (k *sight) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
 // independent reports whether a verdict may be called confirmed: two channels
 // speak for it, or one whose word is beyond doubt, and nothing strong against.
 func (k *Known) independent(c Code, ws []weighed) bool {
-	chans := map[string]float64{}
+	chans, sources := map[string]float64{}, map[string]bool{}
 	against := 0.0
 	for _, w := range ws {
 		v, ok := w.effect(c)
@@ -305,13 +308,14 @@ func (k *Known) independent(c Code, ws []weighed) bool {
 		}
 		if v >= 5 {
 			chans[w.rule.Channel] = max(chans[w.rule.Channel], v)
+			sources[w.source] = true
 		}
 		against = min(against, v)
 	}
 	if against <= -8 {
 		return false
 	}
-	if len(chans) >= 2 {
+	if len(chans) >= 2 && len(sources) >= 2 { // one reply that says it twice is one witness
 		return true
 	}
 	for _, v := range chans {
@@ -337,7 +341,7 @@ func candidates(ss []score, group score, inside []score) []Candidate {
 	for _, s := range inside {
 		strongest = max(strongest, s.member)
 	}
-	if group.p > 0 && strongest < memberForDB {
+	if group.p >= 0.01 && strongest < memberForDB {
 		out = append(out, Candidate{SuspendedUnspecified, round2(group.p)})
 	}
 	for _, s := range ss {

@@ -534,6 +534,8 @@ func (k *Known) refused(o Observation, f threegpp.Refusal) {
 		k.observeSIM(o, threegpp.SIM{State: threegpp.SIMWrong, Text: "CME 262"})
 	}
 	switch {
+	case f.Final == "CME" && f.Code == notSupported && !activates(f.Command):
+		// A question that the module does not know: it says nothing of the card.
 	case c == "+CIMI":
 		k.imsiRefused++
 	case c == "+CCID" || c == "+QCCID" || c == "+ICCID" || c == "^ICCID":
@@ -545,6 +547,9 @@ func (k *Known) refused(o Observation, f threegpp.Refusal) {
 		k.sessionUp.set(o, false)
 	}
 }
+
+// notSupported is "operation not supported" (TS 27.007 §9.2.1).
+const notSupported = 4
 
 // barredSMS are the causes of TS 24.011 §8.2.5.4 that speak of the subscriber:
 // operator determined barring, call barred, unidentified subscriber, facility

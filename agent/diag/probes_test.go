@@ -68,3 +68,19 @@ func TestOneCleanLossIsNotMixed(t *testing.T) {
 		t.Errorf("%d flips of a line that comes and goes", k.userPlane().flips)
 	}
 }
+
+// A command that the module does not know says nothing of the card
+// (TS 27.007 §9.2.1: 4, operation not supported).
+func TestNotSupportedIsNoCardFault(t *testing.T) {
+	for code, fault := range map[int]bool{4: false, 13: true} {
+		var k Known
+		at := func(s int) instant.Instant { return instant.Instant{Mono: time.Duration(s) * time.Second, Boot: "b"} }
+		k.Observe(Observation{At: at(1), Source: "at:+CEREG", Fact: threegpp.Registration{Domain: threegpp.EPS, Stat: threegpp.RegSearching}})
+		for i := range 3 {
+			k.Observe(Observation{At: at(2 + 5*i), Source: "at:+CIMI", Fact: threegpp.Refusal{Command: "+CIMI", Final: "CME", Code: code}})
+		}
+		if d := Diagnose(&k, nil); (d.Layer == LayerSIM) != fault {
+			t.Errorf("+CME ERROR: %d: %s %s at %s", code, d.Verdict, d.Class, d.Layer)
+		}
+	}
+}

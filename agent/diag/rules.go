@@ -2,6 +2,7 @@ package diag
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strconv"
@@ -336,7 +337,7 @@ func (k *sight) radioRules(h *hits) {
 	g := k.grade()
 	fresh := k.signal.ok && k.within(k.signal.at, levelWindow) && k.unknownRun == 0
 	switch {
-	case !fresh || k.drop > 0: // after a step the low level is its consequence
+	case !fresh || k.drop > 0 || k.imbalance() > 0: // of these the low level is a consequence
 	case k.interference():
 		h.add("interference", src, levelWords(k.signal.value))
 	case k.wellHeard():
@@ -355,10 +356,8 @@ func (k *sight) radioRules(h *hits) {
 	} else if hist := k.history.value.RSRP; len(hist) >= 3 && median(hist) <= -115 {
 		h.add("long_weak", "history")
 	}
-	if a, ok := k.portLevels["main"]; ok {
-		if b, ok := k.portLevels["diversity"]; ok && (a-b >= 12 || b-a >= 12) {
-			h.add("port_imbalance", "at:+QRSRP", fnum(max(a-b, b-a)))
-		}
+	if d := k.imbalance(); d > 0 {
+		h.add("port_imbalance", "at:+QRSRP", fnum(d))
 	}
 	reg := k.registered()
 	if k.unknownRun > 0 && reg != yes {
@@ -416,6 +415,17 @@ func (k *sight) radioRules(h *hits) {
 			h.add("lock_set", l.src, l.value.Detail)
 		}
 	}
+}
+
+// imbalance is by how much the antenna ports differ, 0 below the 12 dB of
+// causes.yaml port_imbalance.
+func (k *Known) imbalance() float64 {
+	a, ok := k.portLevels["main"]
+	b, ok2 := k.portLevels["diversity"]
+	if d := math.Abs(a - b); ok && ok2 && d >= 12 {
+		return d
+	}
+	return 0
 }
 
 func allForbidden(nets []threegpp.ScanEntry) bool {

@@ -77,7 +77,7 @@ func (k *Known) usageRules(h *hits, p protocol.Plan) {
 		// A count of an older cycle says nothing of this one, but a line that was
 		// stopped then may not be back yet.
 		if c, ok := meter.Cycle(p, k.Now.Wall); ok && since.Before(c.Start.Add(-time.Hour)) {
-			if percent >= usedUpPercent && p.OnExhaust != "throttle" && k.Now.Wall.Sub(c.Start) < resumeLag && k.downBefore(c.Start) {
+			if k.usedUpBeforeTurn() {
 				h.add("used_up_before_turn", "meter", fnum(percent))
 			}
 			return
@@ -103,6 +103,16 @@ func (k *Known) usageRules(h *hits, p protocol.Plan) {
 	case percent < 85:
 		h.add("usage_middle", "meter", fnum(percent))
 	}
+}
+
+// usedUpBeforeTurn: the plan was used up and the line down before the cycle
+// turned, which is too short a time ago to expect the line back.
+func (k *Known) usedUpBeforeTurn() bool {
+	p := k.plan.value.Plan
+	since, dated := wall(k.usage.value.Since)
+	c, ok := meter.Cycle(p, k.Now.Wall)
+	return k.Now.Trusted && dated && ok && since.Before(c.Start.Add(-time.Hour)) && k.usedPercent() >= usedUpPercent &&
+		p.OnExhaust != "throttle" && p.OnExhaust != "overage" && k.Now.Wall.Sub(c.Start) < resumeLag && k.downBefore(c.Start)
 }
 
 // downBefore reports whether the present trouble is known to be older than t.

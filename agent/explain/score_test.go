@@ -194,3 +194,35 @@ func TestLabelsCannotBeRead(t *testing.T) {
 		}
 	}
 }
+
+// TestReliabilityOverTheCases: what is said with p of 0.9 and more is right at
+// least 85 times in 100. Cases whose label is that nobody can tell are left out.
+func TestReliabilityOverTheCases(t *testing.T) {
+	var said, right [5]int
+	for _, file := range allFiles {
+		for _, l := range load(t, file) {
+			if l.Class == diag.Ambiguous {
+				continue
+			}
+			d := Judge(l.Case, nil)
+			if len(d.Candidates) == 0 || d.Candidates[0].P < 0.5 {
+				continue
+			}
+			lead := d.Candidates[0]
+			if d.Verdict != diag.Undecided {
+				lead.Class = d.Class
+			}
+			i := min(int((lead.P-0.5)*10+1e-9), 4)
+			said[i]++
+			if slices.Contains(l.Accept, lead.Class) {
+				right[i]++
+			}
+		}
+	}
+	for i := range said {
+		t.Logf("p %.1f to %.1f: %3d said, right %5.1f %%", 0.5+0.1*float64(i), 0.6+0.1*float64(i), said[i], 100*float64(right[i])/float64(max(said[i], 1)))
+	}
+	if said[4] < 50 || 100*right[4] < 85*said[4] {
+		t.Errorf("said with 0.9 and more: %d, right %d", said[4], right[4])
+	}
+}
