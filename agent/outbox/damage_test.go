@@ -333,6 +333,30 @@ func TestAPreallocatedStoreNeedsNoMoreRoom(t *testing.T) {
 	}
 }
 
+// A disk that is smaller than the cap: the store takes what is there, keeps to
+// it, and leaves room for others.
+func TestPreallocatingOnASmallDisk(t *testing.T) {
+	fs := newCrashFS(1)
+	opt := small(fs)
+	opt.Prealloc = true
+	fs.room = opt.CapBytes / 2
+	o, rep, err := Open("/s", opt)
+	if err != nil || len(rep.Troubles) != 1 || !errors.Is(rep.Troubles[0], syscall.ENOSPC) {
+		t.Fatalf("open: %v, report %+v", err, rep)
+	}
+	left := fs.room - fs.size()
+	if want := int64(fullDiskLeaves * o.segSize); left < want {
+		t.Fatalf("%d bytes left for others, want %d", left, want)
+	}
+	fs.room = fs.size() // the others take it
+	put(t, o, Event, "sale")
+	put(t, o, Alert, "jam")
+	commit(t, o)
+	if s := o.Stats(); s.Waiting[Alert] != 1 || s.Waiting[Event] != 1 || s.LastError != "" {
+		t.Fatalf("%+v", s)
+	}
+}
+
 func TestEmptyDirectoryOnAFullDisk(t *testing.T) {
 	fs := newCrashFS(1)
 	fs.room = 100

@@ -521,16 +521,38 @@ func (o *Outbox) settleDown(opt Options, rep *Report) {
 	}
 	rep.trouble(o.fs.SyncDir(o.dir))
 	o.trim(rep)
+	if o.dirty {
+		rep.trouble(o.persist()) // before the segments: without its state a store keeps nothing
+	}
 	for o.used() < o.limit() && (opt.Prealloc || len(o.free)+len(o.lanes[Alert].segs) < reserve[Alert]) {
 		sp, err := o.create()
 		if err != nil {
 			rep.trouble(fmt.Errorf("outbox: make a segment in %s: %w", o.dir, err))
+			if opt.Prealloc {
+				o.leaveRoom()
+			}
 			break
 		}
 		o.free = append(o.free, sp)
 	}
 	if o.dirty {
 		rep.trouble(o.persist())
+	}
+}
+
+// fullDiskLeaves is how many segments are given back where the disk was too small
+// for all: the agent's other state and the machine's own software live there too.
+const fullDiskLeaves = 2
+
+// leaveRoom gives back what was made last, but not the reserve.
+func (o *Outbox) leaveRoom() {
+	for range fullDiskLeaves {
+		if len(o.free)+len(o.lanes[Alert].segs) <= reserve[Alert] {
+			return
+		}
+		sp := o.free[len(o.free)-1]
+		o.free = o.free[:len(o.free)-1]
+		o.remove(sp)
 	}
 }
 
