@@ -73,10 +73,11 @@ func Classify(from, text string) Meaning {
 			stopped = true
 		}
 	}
+	back := resumed(t)
 	switch {
-	case stopped && !has(t, words.Resumed):
+	case stopped && !back:
 		return reason(t)
-	case has(t, words.Resumed):
+	case back:
 		return Resumed
 	case has(t, words.Advertisement):
 		return Advertisement
@@ -93,6 +94,21 @@ func Classify(from, text string) Meaning {
 func takenBack(before string, i int, word string) bool {
 	rest := before[i+len(word):]
 	return (word == "未" || word == "如" || word == "若") && has(rest, []string{"已", "被", "现已"})
+}
+
+// resumed reports whether t says that it was paid or is back. What happens only
+// afterwards (充值成功后将自动复机) is a promise and not yet so.
+func resumed(t string) bool {
+	for rest := t; ; {
+		at, word := first(rest, words.Resumed)
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+len(word):]
+		if !strings.HasPrefix(rest, "后") && !strings.HasPrefix(rest, "之后") {
+			return true
+		}
+	}
 }
 
 func reason(t string) Meaning {
