@@ -77,7 +77,6 @@ on_exhaust = "stop"
 carrier = "460-00"
 [uplink]
 brokers = ["tcp://%s"]
-interface = "data"
 report_every = "6h"
 [probes]
 third_party = ["192.0.2.1:443", "198.51.100.1:443"]
@@ -261,6 +260,8 @@ func (d *drama) hardware(cfg config.Config, open func(context.Context) (agent.Mo
 	}
 	return agent.Hardware{
 		Now: d.clock.now, Timer: d.clock.timer, Links: d.net.links,
+		// There is no interface to bind to: the proxy in front of the broker is the
+		// simulated network, and every byte takes it.
 		OverData: func(string) bool { return true },
 		RunProbe: func(_ context.Context, s core.ProbeSpec) diag.ProbeResult { return d.net.probe(s) },
 		OpenModem: func(ctx context.Context) (agent.Modem, error) {
