@@ -14,12 +14,13 @@ import (
 // version is set by the build: -ldflags "-X main.version=...".
 var version = "dev"
 
-// The heap is small and lives long: half the default growth keeps the resident
-// size low, the limit is soft and stands above the live heap (measured; see
-// README, figures).
+// The heap is small and lives long: a quarter of the default growth keeps the
+// resident size low, the limit is soft and stands above the live heap of some
+// 3 MB. Measured idle on amd64: 11.7 MB resident, 12.3 with 50 and 12 MiB; two
+// thirds of it are pages of the binary's file.
 const (
-	gcPercent   = 50
-	memoryLimit = 12 << 20
+	gcPercent   = 25
+	memoryLimit = 8 << 20
 )
 
 func main() {
