@@ -59,6 +59,8 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 		return failed(env, err)
 	}
 	defer done()
+	t := time.AfterFunc(settleAfter, settle)
+	defer t.Stop()
 	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,
 		Recorder: rec})
 	if err != nil {
@@ -194,8 +196,9 @@ func diagnoseDirect(ctx context.Context, port string, progress func(localapi.Pro
 	cfg.Modem.Port = port
 	m, err := openModem(ctx, modemSpec(cfg, nil))
 	if err != nil {
+		// At a port where something else talks there is no modem to judge.
 		state, detail := portTrouble(err)
-		if state == "silent" || state == "garbage" {
+		if state == "silent" {
 			see("port", diag.Port{State: state, Detail: detail})
 			return show(), nil
 		}

@@ -88,6 +88,18 @@ type watcher struct {
 	last     map[diag.Layer]diag.GateState
 }
 
+// begin tells what the start has found amiss.
+func (l *loop) begin(found outbox.Report) {
+	now := l.hw.Now()
+	if found.Damaged+found.Recovered+found.Quarantined > 0 || found.StateLost && !found.Created {
+		l.troubles.set("damage", "store_damaged", now, found.String())
+		l.log.Warn("the store was damaged", "found", found.String())
+	}
+	if !now.Trusted && now.Wall.Before(board.NotBefore) {
+		l.log.Warn("the clock is wrong; times are put right once the network or a time server tells", "wall", now.Wall.UTC().Format(time.RFC3339))
+	}
+}
+
 // run steps the core until ctx ends, then works off what is left.
 func (l *loop) run(ctx context.Context) error {
 	l.step(core.Started{At: l.at()})

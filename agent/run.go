@@ -74,6 +74,7 @@ func Run(ctx context.Context, o Options) error {
 		_ = box.Close()
 		return err
 	}
+	l.begin(found)
 	return l.serve(ctx, o, id)
 }
 

@@ -43,6 +43,9 @@ func (l *loop) status() localapi.Status {
 		Modem: l.modemStatus(v, now.Mono), SIM: simStatus(v), Radio: radioStatus(v.Known), Network: networkStatus(v),
 		Usage: l.usage(v), Troubles: l.troubles.list(),
 	}
+	if !now.Trusted {
+		s.Troubles = append(s.Troubles, localapi.Trouble{Key: "clock_untrusted", Since: core.WireTime(v.Start)})
+	}
 	if f := finding(v.Standing); f != nil {
 		s.Standing = append(s.Standing, *f)
 	}
