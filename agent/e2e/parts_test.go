@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -509,6 +510,13 @@ func (m *machine) trouble(key string, limit time.Duration) (got localapi.Trouble
 		return false
 	})
 	return got
+}
+
+// troubles are the agent's own, but for the clock: whether that is believed goes
+// by the machine that the tests run on.
+func (m *machine) troubles() []localapi.Trouble {
+	m.t.Helper()
+	return slices.DeleteFunc(m.status().Troubles, func(tr localapi.Trouble) bool { return tr.Key == "clock_untrusted" })
 }
 
 // run runs a verb of the binary and returns what it printed and its exit code.
