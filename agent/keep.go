@@ -108,10 +108,14 @@ func (d *stateDir) setAside(name string, why error) {
 // salt is drawn once; identities are hashed with it, so that a copied state
 // file tells nobody a card's number.
 func (d *stateDir) salt() (string, error) {
-	if data := d.load("salt"); len(data) >= 16 {
+	var raw [16]byte
+	data := d.load("salt")
+	if n, err := hex.Decode(raw[:], data[:min(len(data), hex.EncodedLen(len(raw)))]); err == nil && n == len(raw) && len(data) == hex.EncodedLen(len(raw)) {
 		return string(data), nil
 	}
-	var raw [16]byte
+	if data != nil {
+		d.setAside("salt", errors.New("it is not 32 hex digits; a known card will look new"))
+	}
 	if _, err := rand.Read(raw[:]); err != nil {
 		return "", err
 	}
