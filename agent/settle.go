@@ -2,9 +2,9 @@ package agent
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,13 +31,20 @@ func settle() {
 	}
 	defer f.Close()
 	for s := bufio.NewScanner(f); s.Scan(); {
-		var from, to uintptr
-		var mode string
-		if n, _ := fmt.Sscanf(s.Text(), "%x-%x %s", &from, &to, &mode); n != 3 || !strings.HasSuffix(s.Text(), " "+exe) {
+		// "00400000-00832000 r-xp 00000000 fe:01 1234   /usr/bin/cellwarden"
+		span, rest, _ := strings.Cut(s.Text(), " ")
+		mode, _, _ := strings.Cut(rest, " ")
+		low, high, _ := strings.Cut(span, "-")
+		from, err := strconv.ParseUint(low, 16, 64)
+		if err != nil || !strings.HasSuffix(rest, " "+exe) {
+			continue
+		}
+		to, err := strconv.ParseUint(high, 16, 64)
+		if err != nil {
 			continue
 		}
 		if mode == "r-xp" || mode == "r--p" { // never written: nothing is lost
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED)
 		}
 	}
 }
