@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"cellwarden/agent/config"
 	"cellwarden/agent/localapi"
 )
 
@@ -35,6 +37,19 @@ func post(t *testing.T, c *http.Client, query, body string) (int, localapi.Recei
 		t.Fatalf("%d: no JSON: %q", resp.StatusCode, answer)
 	}
 	return resp.StatusCode, r, p
+}
+
+// The commands look for the daemon where it listens unless it is told otherwise.
+func TestSocketByDefault(t *testing.T) {
+	t.Parallel()
+	_, errs, code := runAgent(t, []string{"CELLWARDEN_SOCKET=", "LANG=en_US.UTF-8"}, "status", "--socket", filepath.Join(t.TempDir(), "none"))
+	if code != 1 {
+		t.Errorf("exit %d", code)
+	}
+	hasAll(t, "status without a daemon", errs, "not running", "systemctl start cellwarden", "diagnose --direct")
+	if localapi.DefaultSocket != config.Default.API.Socket {
+		t.Errorf("the commands look at %s, the daemon listens at %s", localapi.DefaultSocket, config.Default.API.Socket)
+	}
 }
 
 func TestLocalAPI(t *testing.T) {

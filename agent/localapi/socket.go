@@ -18,7 +18,7 @@ import (
 )
 
 // DefaultSocket is where the daemon listens unless the config says otherwise.
-const DefaultSocket = "/run/cellwarden/cellwarden.sock"
+const DefaultSocket = "/run/cellwarden/api.sock"
 
 // Limits of the server.
 const (
