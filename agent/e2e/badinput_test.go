@@ -91,6 +91,7 @@ func TestPortIsNoModem(t *testing.T) {
 			out, _, _ := m.run("status", "--all")
 			hasAll(t, "status", out, append(tt.shown, port)...)
 			m.alive()
+			m.stop() // it holds the port while it tries
 			out, errs, code := runAgent(t, nil, "diagnose", "--direct", port)
 			if tt.trouble == "not_a_modem" {
 				if code != 1 {
