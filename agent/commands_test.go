@@ -327,6 +327,9 @@ func TestCommandsOverMosquitto(t *testing.T) {
 	if err := json.Unmarshal(c.next(protocol.TypeState).Body, &st); err != nil || st.QuotaBytes != 31457280 {
 		t.Errorf("the report does not show the pushed plan, kept over the restart: %v %+v", err, st)
 	}
+	if st.Counts["air"] < 1000 {
+		t.Errorf("the report counts %v", st.Counts)
+	}
 	if r := c.reply(); r.ID != "r1" || !r.OK {
 		t.Errorf("report: %+v", r)
 	}

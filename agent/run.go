@@ -116,6 +116,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
+	copt.Tally = l.tally
 	if l.core, err = startCore(copt, o, files, kept); err != nil {
 		return nil, err
 	}
@@ -295,7 +296,7 @@ func (l *loop) newUplink(o Options, id string) *uplink.Uplink {
 		Secret:    func() (string, error) { p, err := u.BrokerPassword(); return p.Reveal(), err },
 		TLS: uplink.TLS{CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, ServerName: u.ServerName, Pins: u.PinSHA256,
 			SessionFile: filepath.Join(o.Config.Store.Dir, "tls.sessions")},
-		Admit: l.admit, State: state, Timing: timing, Mark: board.OwnMark}
+		Admit: l.admit, Window: u.Window, State: state, Timing: timing, Mark: board.OwnMark}
 	if servers := ownServers(o.Config.Probes, os.DirFS("/")); servers != nil {
 		r := &probe.Resolver{Env: probe.Env{Mark: board.OwnMark}, Servers: servers}
 		opt.Resolve = func(ctx context.Context, host string) (_ []netip.Addr, err error) {

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"cellwarden/agent/core"
@@ -104,6 +105,16 @@ func (l *loop) today() {
 	if day := l.hw.Now().Wall.UTC().Format(time.DateOnly); day != l.uplink.day {
 		l.uplink.day, l.uplink.sent = day, 0
 	}
+}
+
+// tally implements core.Options.Tally.
+func (l *loop) tally() (waiting int, counts map[string]int) {
+	st := l.queue.box.Stats()
+	_, air := l.budget.left(l.hw.Now())
+	counts = map[string]int{"dropped": int(st.Evicted), "damaged": int(st.Damaged), "unparsed": int(l.uplink.unparsed),
+		"reopens": l.uplink.reopens, "air": int(air)}
+	maps.DeleteFunc(counts, func(_ string, n int) bool { return n == 0 })
+	return l.queue.box.Len(), counts
 }
 
 // admit implements uplink.Options.Admit.

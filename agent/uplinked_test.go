@@ -3,6 +3,8 @@ package agent
 import (
 	"io"
 	"log/slog"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,30 @@ import (
 	"cellwarden/agent/uplink"
 	"cellwarden/protocol"
 )
+
+// What a report counts, the shell tells: what waits, what was dropped, what the
+// agent's own session took today.
+func TestAReportCountsWhatWaits(t *testing.T) {
+	q := openQueue(t, t.TempDir(), outbox.Options{CapBytes: 128 << 10, SegmentBytes: 4 << 10})
+	l := &loop{hw: bareHardware(trustedNow), queue: q, budget: newBudget(1000, nil, func([]byte) error { return nil })}
+	if n, counts := l.tally(); n != 0 || len(counts) != 0 {
+		t.Errorf("at the start %d, %v", n, counts)
+	}
+	body := `{"name":"x","data":"` + strings.Repeat("x", 500) + `"}`
+	for q.box.Stats().Evicted == 0 {
+		q.must(t, protocol.TypeState, core.State, trustedNow(), body)
+		if err := q.commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.budget.spend(777, trustedNow()); err != nil {
+		t.Fatal(err)
+	}
+	n, counts := l.tally()
+	if want := map[string]int{"dropped": int(q.box.Stats().Evicted), "air": 777}; n != q.box.Len() || n == 0 || !maps.Equal(counts, want) {
+		t.Errorf("%d waiting, %v, want %v", n, counts, want)
+	}
+}
 
 // The end of the device's certificate is shown on the spot and told to the
 // backend; a renewed one takes the trouble away.

@@ -38,7 +38,7 @@ func samples(t testing.TB) map[string]Envelope {
 		TypeState: State{
 			Class: "ok", Verdict: "confirmed", RSRP: ptr(-97.0), SINR: ptr(11.5), CSQ: ptr(18), RAT: "lte", PLMN: "460-00",
 			UsedBytes: 25_165_824, OwnBytes: 912_384, QuotaBytes: 31_457_280, Waiting: 3, UptimeS: 86_400,
-			AgentV: "1.0.0", Modem: "EC20F", Counts: map[string]int{"dropped": 0, "restarts": 1, "unparsed": 4},
+			AgentV: "1.0.0", Modem: "EC20F", Counts: map[string]int{"air": 11_240, "reopens": 1, "unparsed": 4},
 		},
 		TypeGap:     Gap{Priority: "metric", Count: 412, FirstSeq: 1001, LastSeq: 1530, From: since, To: at, Reason: "full"},
 		TypeReply:   Reply{ID: "c-20261122-0007", OK: false, Error: ErrExpired.Error(), Result: json.RawMessage(`{"received":"2026-11-22T04:21:07Z"}`)},

@@ -121,21 +121,25 @@ type Gap struct {
 
 // State is the periodic report.
 type State struct {
-	Class      string         `json:"class"`
-	Verdict    string         `json:"verdict"`
-	RSRP       *float64       `json:"rsrp_dbm,omitempty"`
-	SINR       *float64       `json:"sinr_db,omitempty"`
-	CSQ        *int           `json:"csq,omitempty"`
-	RAT        string         `json:"rat,omitempty"`
-	PLMN       string         `json:"plmn,omitempty"`
-	UsedBytes  uint64         `json:"used_bytes"`
-	OwnBytes   uint64         `json:"own_bytes,omitempty"` // the agent's share of UsedBytes
-	QuotaBytes uint64         `json:"quota_bytes,omitempty"`
-	Waiting    int            `json:"waiting,omitempty"` // messages in the outbox
-	UptimeS    int64          `json:"uptime_s"`
-	AgentV     string         `json:"agent,omitempty"`
-	Modem      string         `json:"modem,omitempty"`
-	Counts     map[string]int `json:"n,omitempty"` // drops, restarts, unparsed lines ...
+	Class      string   `json:"class"`
+	Verdict    string   `json:"verdict"`
+	RSRP       *float64 `json:"rsrp_dbm,omitempty"`
+	SINR       *float64 `json:"sinr_db,omitempty"`
+	CSQ        *int     `json:"csq,omitempty"`
+	RAT        string   `json:"rat,omitempty"`
+	PLMN       string   `json:"plmn,omitempty"`
+	UsedBytes  uint64   `json:"used_bytes"`
+	OwnBytes   uint64   `json:"own_bytes,omitempty"` // the agent's share of UsedBytes
+	QuotaBytes uint64   `json:"quota_bytes,omitempty"`
+	Waiting    int      `json:"waiting,omitempty"` // messages in the outbox
+	UptimeS    int64    `json:"uptime_s"`
+	AgentV     string   `json:"agent,omitempty"`
+	Modem      string   `json:"modem,omitempty"`
+	// Counts leaves out zeros. Since the store was opened: dropped (evicted
+	// messages), damaged (lost to a bad store). Since the start of the agent:
+	// unparsed (modem lines), reopens (of the port). Today: air (bytes that the
+	// agent's own session took, headers included).
+	Counts map[string]int `json:"n,omitempty"`
 }
 
 // Plan is the tariff of one SIM, in the words of the SIM platforms. Pushed by

@@ -173,7 +173,7 @@ var Default = Config{
 		TopicPrefix: "cw",
 		KeepAlive:   Duration(20 * time.Minute), // a ping costs 204 bytes over TLS: 15 kB a day
 		Interface:   "any",
-		Window:      16,
+		Window:      8,
 		// All that cannot change the device; "config" must be allowed by hand.
 		Commands:    []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm"},
 		ReportEvery: Duration(time.Hour),

@@ -56,6 +56,9 @@ type Options struct {
 	HasModem        bool
 	Meter           meter.Options
 	BlockAt         int // per cent of the quota at which the machine's traffic is stopped, 0 never
+	// Tally is asked when a report is made: how many messages wait in the outbox,
+	// and what the shell has counted (protocol.State.Counts). Nil: neither.
+	Tally func() (waiting int, counts map[string]int)
 	// Rounding is how the operator of a home network counts; nil: not known of any.
 	Rounding func(plmn string) meter.Rounding
 }

@@ -247,6 +247,9 @@ func (c *Core) report() {
 	if s.Signal != nil {
 		st.RSRP, st.SINR, st.RAT = s.Signal.RSRP, s.Signal.SINR, s.Signal.RAT
 	}
+	if c.opt.Tally != nil {
+		st.Waiting, st.Counts = c.opt.Tally()
+	}
 	c.store(protocol.TypeState, State, st, false, "")
 }
 

@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// window is how many PUBLISHes of the backlog may await their PUBACK: enough
-	// to fill a path of 1 s round trip at the drain rate.
-	window = 8
+	// defaultWindow is how many PUBLISHes of the backlog may await their PUBACK:
+	// enough to fill a path of 1 s round trip at the drain rate.
+	defaultWindow = 8
 	// windowBytes bounds what an alert has to wait behind: 2 s at 32 kbit/s.
 	windowBytes = 8 << 10
-	// urgentWindow is how many may be under way when urgent ones pass the window.
-	urgentWindow = 2 * window
+	// urgentRoom is how many more may be under way when urgent ones pass the window.
+	urgentRoom = 8
 	// urgentMax is how many urgent messages are taken when only those may go.
 	urgentMax = 8
 	// pingGrace is how long an answer to a ping may take, and how much earlier
@@ -384,7 +384,7 @@ func (d *drain) woken() {
 	d.caughtUp, d.fresh = false, true
 }
 
-func (d *drain) full() bool { return len(d.flying) >= window || d.bytes >= windowBytes }
+func (d *drain) full() bool { return len(d.flying) >= d.u.opt.Window || d.bytes >= windowBytes }
 
 // held reports whether only urgent messages may go now.
 func (d *drain) held() bool {
@@ -440,7 +440,7 @@ func (d *drain) send(items []Item, held bool) (rest []Item) {
 			n++
 		}
 		urgent := items[0].Urgent
-		if !urgent && (held || d.full()) || len(d.flying) >= urgentWindow || len(d.l.lost) > 0 {
+		if !urgent && (held || d.full()) || len(d.flying) >= d.u.opt.Window+urgentRoom || len(d.l.lost) > 0 {
 			return items
 		}
 		payload, n := d.pack(items[:n])

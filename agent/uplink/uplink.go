@@ -57,6 +57,7 @@ type Options struct {
 	TLS      TLS
 	Mark     int  // SO_MARK of its sockets, 0 none; without the right to set it they go unmarked
 	NoRetain bool // for services that do not know retained messages
+	Window   int  // PUBLISHes of the backlog that may await their PUBACK; default 8
 
 	// Interface is asked before each attempt for the network interface to bind
 	// to, "" for any. Optional; needs CAP_NET_RAW where it names one.
@@ -175,6 +176,9 @@ func New(opt Options) *Uplink {
 	}
 	if opt.ClientID == "" {
 		opt.ClientID = opt.Device
+	}
+	if opt.Window == 0 {
+		opt.Window = defaultWindow
 	}
 	return &Uplink{
 		opt:   opt,

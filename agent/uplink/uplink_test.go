@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -69,6 +70,62 @@ func TestAckOnlyAfterPuback(t *testing.T) {
 	e, _ := find(r, 0, func(e Delivered) bool { return true })
 	if !slices.Equal(e.Seqs, []uint64{seq}) || !slices.Equal(s.ackedSeqs(), []uint64{seq}) {
 		t.Errorf("delivered %v, acknowledged %v, want %d", e.Seqs, s.ackedSeqs(), seq)
+	}
+}
+
+// TestWindow: no more batches of the backlog than the window says are under way,
+// and an alert goes beside them.
+func TestWindow(t *testing.T) {
+	for _, window := range []int{0, 1, 3} {
+		t.Run(fmt.Sprint(window), func(t *testing.T) {
+			t.Parallel()
+			batches, alerts := make(chan struct{}, 100), make(chan struct{}, 100)
+			addr := fakeBroker(t, func(p packets.ControlPacket) []byte {
+				switch p := p.(type) {
+				case *packets.ConnectPacket:
+					return connackOK
+				case *packets.SubscribePacket:
+					return []byte{0x90, 3, byte(p.MessageID >> 8), byte(p.MessageID), 1}
+				case *packets.PublishPacket:
+					switch {
+					case strings.HasSuffix(p.TopicName, "/w"):
+						return puback(p.MessageID)
+					case strings.HasSuffix(p.TopicName, "/a"):
+						alerts <- struct{}{}
+					default:
+						batches <- struct{}{} // and no answer
+					}
+				}
+				return nil
+			})
+			s := newStore(t)
+			for i := range 600 {
+				s.event(i)
+			}
+			start(t, s, func(o *Options) {
+				o.Brokers, o.Window, o.Timing.Ack = []string{"tcp://" + addr}, window, patient
+			})
+			want := window
+			if window == 0 {
+				want = defaultWindow
+			}
+			for range want {
+				select {
+				case <-batches:
+				case <-time.After(patient):
+					t.Fatal("fewer batches than the window")
+				}
+			}
+			s.alert("sim_absent")
+			select {
+			case <-alerts: // in order behind whatever went too far
+			case <-time.After(patient):
+				t.Fatal("the alert waits behind the window")
+			}
+			if n := len(batches); n > 0 {
+				t.Errorf("%d batches beyond the window of %d", n, want)
+			}
+		})
 	}
 }
 
