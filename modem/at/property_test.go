@@ -27,11 +27,13 @@ type unruly struct {
 	stop chan struct{}
 }
 
-func (u *unruly) send(s string) {
+func (u *unruly) send(s string) { u.on().send(s) }
+
+// on is the port that is open now.
+func (u *unruly) on() *memPort {
 	u.mu.Lock()
-	p := u.port
-	u.mu.Unlock()
-	p.send(s)
+	defer u.mu.Unlock()
+	return u.port
 }
 
 // urc sends an unsolicited line; some carry the name of a reply.
@@ -80,9 +82,7 @@ func wanted(cmd string) []string {
 
 func (u *unruly) run() {
 	for {
-		u.mu.Lock()
-		p := u.port
-		u.mu.Unlock()
+		p := u.on()
 		var cmd string
 		select {
 		case <-u.stop:
@@ -141,13 +141,14 @@ func (u *unruly) answer(cmd string) {
 		if u.rnd.IntN(12) == 0 {
 			u.noise()
 		}
+		port := u.on() // half a line on the next port would be a line that nobody sent
 		if u.rnd.IntN(4) == 0 { // split
 			cut := u.rnd.IntN(len(line))
-			u.send(line[:cut])
+			port.send(line[:cut])
 			sleep(120)
 			line = line[cut:]
 		}
-		u.send(line + ends)
+		port.send(line + ends)
 		if u.rnd.IntN(5) == 0 {
 			sleep(80)
 		}
