@@ -160,6 +160,13 @@ type Plan struct {
 	Carrier       string `json:"carrier,omitempty" toml:"carrier"`               // MCC-MNC of the home operator, "460-00"
 }
 
+// PlanArgs are the args of "plan". Without an ICCID the plan is of the card in the
+// device; with one it is kept for that card, which may be the other of two.
+type PlanArgs struct {
+	Plan
+	ICCID string `json:"iccid,omitempty"`
+}
+
 // SIMStatus is what the SIM platform says of the card, as the backend pushed it.
 // States: test inventory ready active suspended data_cut pre_cancelled cancelled
 // unknown. Reasons: none quota threshold pool arrears expiry manual imei_lock

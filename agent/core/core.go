@@ -111,8 +111,10 @@ type Core struct {
 	traffic  []trafficMark
 
 	// from outside
-	simStatus  *protocol.SIMStatus
+	simStatus  *protocol.SIMStatus // of the card in use, as is the next
 	pushedPlan *protocol.Plan
+	notesOf    string            // the card that both are of, "" not known yet
+	resting    []notes           // of other cards, the last used first
 	settings   protocol.Settings // by command, over the file's
 	file       fileSettings
 	neighbours *protocol.Neighbours
@@ -122,10 +124,13 @@ type Core struct {
 	usage      meter.Usage
 	warnings   []protocol.Warning // of this cycle
 	cycleSeen  time.Time
-	nextCard   string // seen in the slot, its key is set after one more look
-	counting   bool   // the meter has looked since the start
-	blocked    *bool  // as last ordered, nil not yet
-	roundingOf string // the operator whose rule the meter has
+	askCard    bool // another card may be in the slot: read its number with the next round
+	// noCardBefore: no card answered at the read before
+	noCardBefore bool
+	nextCard     string // seen in the slot, its key is set after one more look
+	counting     bool   // the meter has looked since the start
+	blocked      *bool  // as last ordered, nil not yet
+	roundingOf   string // the operator whose rule the meter has
 
 	cycled   int64         // Unix seconds of the last radio cycle
 	cycledAt time.Duration // and its moment in this run
@@ -228,7 +233,7 @@ func (c *Core) applyPlan() error {
 	if err := meter.CheckPlan(p); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	if err := c.meter.SetPlan(c.simKey(), p, c.now); err != nil {
+	if err := c.meter.SetPlan("", p, c.now); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
 	c.tellPlan()
@@ -275,7 +280,7 @@ func (c *Core) Step(ev Event) []Effect {
 		c.see(e.Source, e.Fact)
 		c.noticed(e.Fact)
 		if n, ok := e.Fact.(threegpp.ByteCounters); ok && !e.Unsolicited { // a report may be of one session only
-			c.meter.ModemBytes(n.TxBytes+n.RxBytes, c.now)
+			c.meter.ModemBytes(n.RxBytes, n.TxBytes, c.now)
 		}
 		judge = e.Unsolicited
 	case RoundDone:
@@ -422,6 +427,10 @@ func (c *Core) schedule() {
 		if c.noCard() {
 			qs = append(qs, "presence")
 		}
+		if c.askCard && now < c.slowAt {
+			qs = append(qs, "iccid", "imsi")
+		}
+		c.askCard = false
 		if now >= c.slowAt {
 			qs = append(qs, slowRound...)
 			c.slowAt = now + c.opt.SlowPoll

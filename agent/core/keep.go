@@ -25,6 +25,8 @@ type kept struct {
 	LastGood   diag.LastGood       `json:"last_good"`
 	SIMStatus  *protocol.SIMStatus `json:"sim_status,omitempty"`
 	Plan       *protocol.Plan      `json:"plan,omitempty"`
+	Card       string              `json:"card,omitempty"` // whose the two above are
+	Resting    []notes             `json:"resting,omitempty"`
 	Settings   protocol.Settings   `json:"settings"`
 	Replay     protocol.Replay     `json:"replay"`
 	Cycled     int64               `json:"cycled,omitempty"`
@@ -70,7 +72,7 @@ const keptVersion = 1
 
 func (c *Core) snapshot() []byte {
 	data, err := json.Marshal(kept{V: keptVersion, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
-		SIMStatus: c.simStatus, Plan: c.pushedPlan, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
+		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
 		Pending: keepFault(c.pending), Book: c.book, White: c.white})
 	if err != nil {
@@ -89,6 +91,7 @@ func (c *Core) restore(data []byte) error {
 		return fmt.Errorf("core: kept state has version %d, this agent reads %d", k.V, keptVersion)
 	}
 	c.standing, c.last, c.lastGood = k.Standing.fault(), k.Last.fault(), k.LastGood
+	c.notesOf, c.resting = k.Card, k.Resting[:min(len(k.Resting), maxCards)]
 	c.simStatus, c.pushedPlan, c.replay, c.cycled = k.SIMStatus, k.Plan, k.Replay, k.Cycled
 	c.settings = k.Settings
 	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent

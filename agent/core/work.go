@@ -30,6 +30,10 @@ func (c *Core) noticed(fact any) {
 		c.pollAt = min(c.pollAt, c.now.Mono)
 		c.askError = c.askError || strings.HasSuffix(f.Event, "DEACT") || f.Event == "DETACH"
 	case threegpp.SIM:
+		// Where a card came back it may be another one; until it is read the
+		// meter books to the one before.
+		c.askCard = c.askCard || f.State == threegpp.SIMReady && (f.URC || c.noCardBefore)
+		c.noCardBefore = c.noCard()
 		if f.URC {
 			c.pollAt = min(c.pollAt, c.now.Mono)
 		}
@@ -102,6 +106,7 @@ func (c *Core) setCard(key string) {
 	}
 	c.nextCard = ""
 	c.meter.SetSIM(key, c.now)
+	c.useNotes(key)
 	if err := c.meter.SetPlan(key, c.plan(), c.now); err != nil {
 		c.emit(Log{LevelError, "plan refused", []any{"error", err.Error()}})
 	}
@@ -314,27 +319,27 @@ func (c *Core) refuse(cmd protocol.Command, err error) {
 func (c *Core) obey(cmd protocol.Command) {
 	switch cmd.Do {
 	case "plan":
-		var p protocol.Plan
-		if err := decode(cmd.Args, &p); err != nil {
-			c.reply(cmd.ID, err, nil)
-			return
+		var a protocol.PlanArgs
+		err := decode(cmd.Args, &a)
+		if key := c.ofCard(a.ICCID); err == nil && key != "" {
+			err = c.note(key, &a.Plan, nil)
+		} else if err == nil {
+			old := c.pushedPlan
+			c.pushedPlan = &a.Plan
+			if err = c.applyPlan(); err != nil {
+				c.pushedPlan = old
+			}
 		}
-		old := c.pushedPlan
-		c.pushedPlan = &p
-		if err := c.applyPlan(); err != nil {
-			c.pushedPlan = old
-			c.reply(cmd.ID, err, nil)
-			return
-		}
-		c.reply(cmd.ID, nil, nil)
+		c.reply(cmd.ID, err, nil)
 	case "sim_status":
 		var s protocol.SIMStatus
 		if err := decode(cmd.Args, &s); err != nil {
 			c.reply(cmd.ID, err, nil)
 			return
 		}
-		if have := c.known.Summary().ICCID; s.ICCID != "" && have != "" && s.ICCID != have {
-			c.reply(cmd.ID, fmt.Errorf("this status is of another card than the one in the device"), nil)
+		if key := c.ofCard(s.ICCID); key != "" && c.notesOf != "" {
+			s.ICCID = "" // compared; not kept
+			c.reply(cmd.ID, c.note(key, nil, &s), nil)
 			return
 		}
 		c.tellSIMStatus(s)
@@ -398,8 +403,12 @@ func (c *Core) tellSIMStatus(s protocol.SIMStatus) {
 	}
 	c.simStatus = &s
 	c.see("backend", diag.SIMStatusFact{Status: s})
+	c.reconcile("", s)
+}
+
+func (c *Core) reconcile(card string, s protocol.SIMStatus) {
 	if as, err := time.Parse(time.RFC3339, s.UsedAsOf); err == nil && s.UsedBytes > 0 {
-		c.meter.Reconcile(c.simKey(), s.UsedBytes, as, c.now)
+		c.meter.Reconcile(card, s.UsedBytes, as, c.now)
 	}
 }
 

@@ -291,6 +291,7 @@ func (k *Known) observeAgent(o Observation) bool {
 		k.plan.set(o, f)
 	case SIMStatusFact:
 		k.simStatus.set(o, f)
+		k.simStatus.ok = f != (SIMStatusFact{}) // of a card just put in nothing is known
 	case NeighboursFact:
 		k.neighbours.set(o, f)
 	case LastGood:

@@ -53,8 +53,14 @@ const resumeLag = 72 * time.Hour
 // the one that stops. ok is false when neither is known.
 func (k *Known) used() (bytes uint64, ok bool) {
 	bytes = k.usage.value.CycleBytes
-	if s := k.simStatus; s.ok && s.value.Status.UsedBytes > bytes {
-		bytes = s.value.Status.UsedBytes
+	s := k.simStatus.value.Status
+	if as, dated := wall(s.UsedAsOf); dated && k.usage.ok {
+		if since, ok := wall(k.usage.value.Since); ok && !as.After(since) {
+			return bytes, true // the figure of a cycle that has ended
+		}
+	}
+	if k.simStatus.ok && s.UsedBytes > bytes {
+		bytes = s.UsedBytes
 	}
 	return bytes, k.usage.ok || bytes > 0
 }
