@@ -172,7 +172,7 @@ func (l *loop) usage(v core.View) *localapi.Usage {
 		return nil
 	}
 	out := &localapi.Usage{UsedBytes: u.UsedBytes, TodayBytes: u.TodayBytes, OwnBytes: u.OwnBytes, QuotaBytes: u.QuotaBytes,
-		RawBytes: u.RawBytes, ErrorPercent: u.ErrorPercent, Reconciled: u.Reconciled,
+		RawBytes: u.RawBytes, RxBytes: u.RawBytes - u.TxBytes, TxBytes: u.TxBytes, ErrorPercent: u.ErrorPercent, Reconciled: u.Reconciled,
 		Percent: u.Percent, OnExhaust: u.OnExhaust, Pool: u.Pool, Expires: v.Plan.Expires, Warnings: v.Warnings}
 	if out.Warnings == nil {
 		out.Warnings = []protocol.Warning{}
@@ -197,7 +197,7 @@ func usageRows(bars []meter.Bar, format string, n int) []localapi.UsageRow {
 	var rows []localapi.UsageRow
 	for i := len(bars) - 1; i >= 0 && (n <= 0 || len(rows) < n); i-- {
 		b := bars[i]
-		rows = append(rows, localapi.UsageRow{From: b.Start.Format(format), OwnBytes: b.Own, TotalBytes: b.Bytes, UsedBytes: b.Used, QuotaBytes: b.Quota})
+		rows = append(rows, localapi.UsageRow{From: b.Start.Format(format), OwnBytes: b.Own, TotalBytes: b.Bytes, RxBytes: b.Bytes - b.Tx, TxBytes: b.Tx, UsedBytes: b.Used, QuotaBytes: b.Quota})
 		long := b.End.Sub(b.Start)
 		for quiet := b.Start.Add(-long); i > 0 && bars[i-1].End.Add(-long).Before(quiet) && len(rows) < n; quiet = quiet.Add(-long) {
 			rows = append(rows, localapi.UsageRow{From: quiet.Format(format)})

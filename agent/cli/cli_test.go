@@ -324,7 +324,7 @@ func TestEventPut(t *testing.T) {
 func TestUsage(t *testing.T) {
 	d := &daemon{usage: *fixture.Statuses()["over_quota"].Usage, history: localapi.History{Rows: []localapi.UsageRow{
 		{From: "2026-11-19", OwnBytes: 130_000, TotalBytes: 1_048_576},
-		{From: "2026-11-20", OwnBytes: 431_000, TotalBytes: 8_388_608},
+		{From: "2026-11-20", OwnBytes: 431_000, TotalBytes: 8_388_608, RxBytes: 6_388_608, TxBytes: 2_000_000},
 		{From: "2026-11-21", TotalBytes: 0},
 	}}, hours: []localapi.UsageRow{
 		{From: "2026-11-20T13:00:00+08:00", TotalBytes: 900_000},
@@ -344,7 +344,7 @@ func TestUsage(t *testing.T) {
 		golden(t, "usage."+lang+".txt", out)
 	}
 	_, out, _ := call(t, d, Env{}, "usage", "--csv", "-n", "2")
-	if want := "from,total_bytes,own_bytes,used_bytes,quota_bytes\n2026-11-20,8388608,431000,0,0\n2026-11-21,0,0,0,0\n"; out != want {
+	if want := "from,total_bytes,own_bytes,used_bytes,quota_bytes,rx_bytes,tx_bytes\n2026-11-20,8388608,431000,0,0,6388608,2000000\n2026-11-21,0,0,0,0,0,0\n"; out != want {
 		t.Errorf("--csv = %q, want %q", out, want)
 	}
 	_, out, _ = call(t, d, Env{}, "usage", "--json", "--by", "hour")

@@ -239,11 +239,11 @@ func usage(ctx context.Context, args []string, env Env) int {
 }
 
 func usageCSV(w io.Writer, h localapi.History) error {
-	// Times and numbers: nothing that would have to be quoted.
+	// Times and numbers: nothing that would have to be quoted. New columns come last.
 	var b strings.Builder
-	b.WriteString("from,total_bytes,own_bytes,used_bytes,quota_bytes\n")
+	b.WriteString("from,total_bytes,own_bytes,used_bytes,quota_bytes,rx_bytes,tx_bytes\n")
 	for _, r := range h.Rows {
-		fmt.Fprintf(&b, "%s,%d,%d,%d,%d\n", r.From, r.TotalBytes, r.OwnBytes, r.UsedBytes, r.QuotaBytes)
+		fmt.Fprintf(&b, "%s,%d,%d,%d,%d,%d,%d\n", r.From, r.TotalBytes, r.OwnBytes, r.UsedBytes, r.QuotaBytes, r.RxBytes, r.TxBytes)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -65,11 +65,13 @@ type Step struct {
 	Problem   *Problem        `json:"problem,omitempty"`
 }
 
-// UsageRow is what moved in one hour, day or cycle, both directions together, as
-// the interface counts. The operator's count of it is known for cycles alone.
+// UsageRow is what moved in one hour, day or cycle, as the interface counts. The
+// operator's count of it is known for cycles alone.
 type UsageRow struct {
-	From       string `json:"from"` // RFC 3339 for hours, a date otherwise
-	TotalBytes uint64 `json:"total_bytes"`
+	From       string `json:"from"`                  // RFC 3339 for hours, a date otherwise
+	TotalBytes uint64 `json:"total_bytes"`           // both directions
+	RxBytes    uint64 `json:"rx_bytes"`              // of the total, received
+	TxBytes    uint64 `json:"tx_bytes"`              // of the total, sent
 	OwnBytes   uint64 `json:"own_bytes"`             // the agent's own share of the total
 	UsedBytes  uint64 `json:"used_bytes,omitempty"`  // cycles: in the operator's count
 	QuotaBytes uint64 `json:"quota_bytes,omitempty"` // cycles: the plan of then

@@ -113,7 +113,9 @@ type Usage struct {
 	Expires     string             `json:"expires,omitempty"`
 	Warnings    []protocol.Warning `json:"warnings"`
 
-	RawBytes     uint64  `json:"raw_bytes"`               // as the interface counts
+	RawBytes     uint64  `json:"raw_bytes"`               // as the interface counts, both directions
+	RxBytes      uint64  `json:"rx_bytes"`                // of RawBytes, received
+	TxBytes      uint64  `json:"tx_bytes"`                // of RawBytes, sent
 	ErrorPercent float64 `json:"error_percent,omitempty"` // how far UsedBytes may be off
 	Reconciled   bool    `json:"reconciled,omitempty"`    // the operator's own figure is in it
 

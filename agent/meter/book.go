@@ -39,8 +39,30 @@ const (
 // row is what moved in one hour or one day of the operator's time. Key counts
 // them from 1970. A row without bytes is free.
 type row struct {
-	key        int32
-	total, own uint64
+	key int32
+	load
+}
+
+// load is bytes: all, those sent among them, and the agent's own among all.
+type load struct{ total, tx, own uint64 }
+
+func (l load) plus(o load) load {
+	return load{satAdd(l.total, o.total), satAdd(l.tx, o.tx), satAdd(l.own, o.own)}
+}
+
+func (l load) less(o load) load {
+	return load{satSub(l.total, o.total), satSub(l.tx, o.tx), satSub(l.own, o.own)}
+}
+
+func (l load) none() bool { return l.total == 0 && l.own == 0 }
+
+// part is what falls to the first i of n equal pieces.
+func (l load) part(i, n uint64) load {
+	if i == n {
+		return l // the rest goes to the last piece; no overflow
+	}
+	tx := l.tx / n * i
+	return load{(l.total-l.tx)/n*i + tx, tx, l.own / n * i}
 }
 
 // daySpan is the local days of a cycle: Start is in it, End is not.
@@ -52,20 +74,20 @@ func (s daySpan) has(day int32) bool { return day >= s.start && day < s.end }
 // those are kept.
 type cycleRow struct {
 	daySpan
-	total, own uint64
-	quota      uint64
-	figure     figure
+	load
+	quota  uint64
+	figure figure
 }
 
 // slice is a group of bytes that can still be moved to another hour: it was
 // counted in the boot ord between from and to.
 type slice struct {
-	ord        uint32
-	from, to   time.Duration
-	hint       int64 // Unix seconds at to by the clock of then, trusted or not
-	total, own uint64
-	placed     bool
-	hour       int32 // where it is placed
+	ord      uint32
+	from, to time.Duration
+	hint     int64 // Unix seconds at to by the clock of then, trusted or not
+	load
+	placed bool
+	hour   int32 // where it is placed
 }
 
 // book is what is known of one SIM.
@@ -121,50 +143,49 @@ func (b *book) hour(hour int32) row {
 }
 
 // sum is what moved in the days of s, as far as they are kept.
-func (b *book) sum(s daySpan) (total, own uint64) {
+func (b *book) sum(s daySpan) (l load) {
 	if s.end-s.start > dayRows {
 		s.start = s.end - dayRows
 	}
 	for d := s.start; d < s.end; d++ {
-		r := b.day(d)
-		total, own = satAdd(total, r.total), satAdd(own, r.own)
+		l = l.plus(b.day(d).load)
 	}
-	return total, own
+	return l
 }
 
 // put adds to the rows of one hour and its day.
-func (b *book) put(hour int32, total, own uint64) {
+func (b *book) put(hour int32, l load) {
 	day := int32(floorDiv(int64(hour), 24))
-	putRow(&b.hours[mod(hour, hourRows)], hour, total, own)
-	putRow(&b.days[mod(day, dayRows)], day, total, own)
-	if total > 0 && (b.firstDay == 0 || day < b.firstDay) {
+	putRow(&b.hours[mod(hour, hourRows)], hour, l)
+	putRow(&b.days[mod(day, dayRows)], day, l)
+	if l.total > 0 && (b.firstDay == 0 || day < b.firstDay) {
 		b.firstDay = day
 	}
 }
 
-func putRow(r *row, key int32, total, own uint64) {
-	if r.key > key && r.total+r.own > 0 {
+func putRow(r *row, key int32, l load) {
+	if r.key > key && !r.none() {
 		return // older than the history reaches
 	}
 	if r.key != key {
 		*r = row{key: key}
 	}
-	r.total, r.own = satAdd(r.total, total), satAdd(r.own, own)
+	r.load = r.plus(l)
 }
 
 // take removes what put added.
-func (b *book) take(hour int32, total, own uint64) {
+func (b *book) take(hour int32, l load) {
 	day := int32(floorDiv(int64(hour), 24))
-	takeRow(&b.hours[mod(hour, hourRows)], hour, total, own)
-	takeRow(&b.days[mod(day, dayRows)], day, total, own)
+	takeRow(&b.hours[mod(hour, hourRows)], hour, l)
+	takeRow(&b.days[mod(day, dayRows)], day, l)
 	if day == b.firstDay && b.day(day).total == 0 {
 		b.firstDay = b.oldestDay()
 	}
 }
 
-func takeRow(r *row, key int32, total, own uint64) {
+func takeRow(r *row, key int32, l load) {
 	if r.key == key {
-		r.total, r.own = satSub(r.total, total), satSub(r.own, own)
+		r.load = r.less(l)
 	}
 }
 
@@ -180,10 +201,10 @@ func (b *book) oldestDay() int32 {
 
 // add books bytes counted at mono of the boot ord. unix is when that was; it is
 // used at once when exact and kept as a hint otherwise.
-func (b *book) add(ord uint32, mono time.Duration, unix int64, exact bool, total, own uint64, m *Meter) {
+func (b *book) add(ord uint32, mono time.Duration, unix int64, exact bool, l load, m *Meter) {
 	hour := b.hourOf(unix)
 	if exact {
-		b.put(hour, total, own)
+		b.put(hour, l)
 	} else {
 		hour = 0
 	}
@@ -194,7 +215,7 @@ func (b *book) add(ord uint32, mono time.Duration, unix int64, exact bool, total
 	if n := len(b.slices); n > 0 {
 		s := &b.slices[n-1]
 		if s.ord == ord && s.placed == exact && s.hour == hour && mono >= s.from && mono-s.from < length {
-			s.total, s.own = satAdd(s.total, total), satAdd(s.own, own)
+			s.load = s.plus(l)
 			if mono >= s.to {
 				s.to, s.hint = mono, unix
 			}
@@ -204,7 +225,7 @@ func (b *book) add(ord uint32, mono time.Duration, unix int64, exact bool, total
 	if len(b.slices) == maxSlices {
 		b.makeRoom(m)
 	}
-	b.slices = append(b.slices, slice{ord: ord, from: mono, to: mono, hint: unix, total: total, own: own, placed: exact, hour: hour})
+	b.slices = append(b.slices, slice{ord: ord, from: mono, to: mono, hint: unix, load: l, placed: exact, hour: hour})
 }
 
 // makeRoom gives up the least useful freedom to move: that of the oldest placed
@@ -227,14 +248,14 @@ func (b *book) makeRoom(m *Meter) {
 	if best < 0 {
 		if at := m.believe(b.slices[0].hint); at != 0 {
 			s := b.slices[0]
-			b.put(b.hourOf(at), s.total, s.own)
+			b.put(b.hourOf(at), s.load)
 			b.slices = slices.Delete(b.slices, 0, 1)
 			return
 		}
 		best = 0 // no clock was ever right: only the sum is known
 	}
 	a, z := b.slices[best], b.slices[best+1]
-	z.total, z.own = satAdd(z.total, a.total), satAdd(z.own, a.own)
+	z.load = z.plus(a.load)
 	if z.ord == a.ord {
 		z.from = a.from
 	}
@@ -264,9 +285,9 @@ func (b *book) replace(ord uint32, off, earliest int64) {
 			if s.hour == hour {
 				continue
 			}
-			b.take(s.hour, s.total, s.own)
+			b.take(s.hour, s.load)
 		}
-		b.put(hour, s.total, s.own)
+		b.put(hour, s.load)
 		s.placed, s.hour, s.hint = true, hour, unix
 	}
 	b.refresh()
@@ -279,16 +300,16 @@ func (b *book) forgetPlaced() {
 
 // unplaced is the bytes not in any row yet that most likely moved in the days of
 // s; without any clock they count as now.
-func (b *book) unplaced(s daySpan, m *Meter) (total, own uint64) {
+func (b *book) unplaced(s daySpan, m *Meter) (l load) {
 	for _, x := range b.slices {
 		if x.placed {
 			continue
 		}
 		if at := m.believe(x.hint); at == 0 || s.has(b.dayOf(at)) {
-			total, own = satAdd(total, x.total), satAdd(own, x.own)
+			l = l.plus(x.load)
 		}
 	}
-	return total, own
+	return l
 }
 
 // turn opens the row of the cycle that unix lies in. A clock that came back, or
@@ -324,7 +345,7 @@ func (b *book) refresh() {
 	for i := range b.cycles {
 		c := &b.cycles[i]
 		if c.start > newest-dayRows {
-			c.total, c.own = b.sum(c.daySpan)
+			c.load = b.sum(c.daySpan)
 		}
 	}
 }
@@ -334,16 +355,16 @@ func (b *book) absorb(o *book, m *Meter) {
 	b.lifetime = satAdd(b.lifetime, o.lifetime)
 	b.habitDay = 0
 	for _, r := range o.days {
-		if r.total+r.own > 0 {
-			putRow(&b.days[mod(r.key, dayRows)], r.key, r.total, r.own)
+		if !r.none() {
+			putRow(&b.days[mod(r.key, dayRows)], r.key, r.load)
 			if b.firstDay == 0 || r.key < b.firstDay {
 				b.firstDay = r.key
 			}
 		}
 	}
 	for _, r := range o.hours {
-		if r.total+r.own > 0 {
-			putRow(&b.hours[mod(r.key, hourRows)], r.key, r.total, r.own)
+		if !r.none() {
+			putRow(&b.hours[mod(r.key, hourRows)], r.key, r.load)
 		}
 	}
 	for _, s := range o.slices {

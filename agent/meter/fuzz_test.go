@@ -27,7 +27,7 @@ func FuzzRestore(f *testing.F) {
 	s := m.Snapshot()
 	f.Add(s[5 : len(s)-4])
 	f.Fuzz(func(t *testing.T, body []byte) {
-		m, err := Restore(seal(append([]byte("CWMT\x01"), body...)), Options{})
+		m, err := Restore(seal(append([]byte("CWMT\x02"), body...)), Options{})
 		if err != nil {
 			return
 		}

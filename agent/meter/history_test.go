@@ -40,12 +40,13 @@ type iface struct {
 // ledger is what the meter can know: for each counter life the reading last taken.
 type ledger struct {
 	counted uint64
+	sent    uint64
 	boot    int
 	last    map[int][3]uint64 // index: life, rx, tx
 }
 
 func (l ledger) clone() ledger {
-	c := ledger{counted: l.counted, boot: l.boot, last: map[int][3]uint64{}}
+	c := ledger{counted: l.counted, sent: l.sent, boot: l.boot, last: map[int][3]uint64{}}
 	for k, v := range l.last {
 		c.last[k] = v
 	}
@@ -129,10 +130,12 @@ func (w *world) look() {
 		case fresh:
 		case !known:
 			w.seen.counted += f.rx + f.tx
+			w.seen.sent += f.tx
 		default:
 			// Reset and grown past a reading kept before: the growth beyond it
 			// really moved, and is all that can be told.
 			w.seen.counted += satSub(f.rx, last[1]) + satSub(f.tx, last[2])
+			w.seen.sent += satSub(f.tx, last[2])
 		}
 		w.seen.last[f.index] = [3]uint64{uint64(f.life), f.rx, f.tx}
 	}
@@ -240,6 +243,7 @@ func (w *world) step(t *testing.T) string {
 			f := w.ifs[len(w.ifs)-1]
 			if last, known := w.seen.last[f.index]; known && last[0] == uint64(f.life) {
 				w.seen.counted += f.rx - last[1] + f.tx - last[2]
+				w.seen.sent += f.tx - last[2]
 				w.seen.last[f.index] = [3]uint64{last[0], f.rx, f.tx}
 				w.meter.Final(w.at, f.reading(w.at))
 				w.ifs = w.ifs[:len(w.ifs)-1]
@@ -269,6 +273,21 @@ func (m *Meter) inRows() (n uint64) {
 	return n
 }
 
+// sentInRows is the same of what was sent.
+func (m *Meter) sentInRows() (n uint64) {
+	for _, b := range m.books {
+		for _, r := range b.days {
+			n += r.tx
+		}
+		for _, s := range b.slices {
+			if !s.placed {
+				n += s.tx
+			}
+		}
+	}
+	return n
+}
+
 func (m *Meter) lifetime() (n uint64) {
 	for _, b := range m.books {
 		n += b.lifetime
@@ -292,6 +311,9 @@ func TestNeverTwiceNeverInvented(t *testing.T) {
 				w.look()
 				if got := w.meter.lifetime(); got != w.seen.counted {
 					t.Fatalf("seed %d after %v: counted %d, truth %d", seed, log, got, w.seen.counted)
+				}
+				if got := w.meter.sentInRows(); got != w.seen.sent {
+					t.Fatalf("seed %d after %v: rows hold %d as sent, truth %d", seed, log, got, w.seen.sent)
 				}
 				if got := w.meter.inRows(); got != w.meter.lifetime() {
 					t.Fatalf("seed %d after %v: rows hold %d of %d", seed, log, got, w.meter.lifetime())

@@ -396,7 +396,7 @@ func (m *Meter) count(at instant.Instant, r Reading, first bool, high int) {
 		// the time and was not ours (a changed pattern, an interface moved
 		// between namespaces): what it holds is not counted.
 		if !first && r.Index > high {
-			m.book(at, m.lastMono, satAdd(n.rx, n.tx))
+			m.book(at, m.lastMono, n.rx, n.tx)
 		}
 		return
 	}
@@ -404,7 +404,7 @@ func (m *Meter) count(at instant.Instant, r Reading, first bool, high int) {
 	if !ok {
 		m.resets++
 	}
-	m.book(at, l.mono, satAdd(rx, tx))
+	m.book(at, l.mono, rx, tx)
 	l.rx, l.tx, l.mono, l.name = r.RxBytes, r.TxBytes, at.Mono, clip(r.Interface, maxName)
 }
 
@@ -463,9 +463,10 @@ func grown(last, now, limit uint64) (uint64, bool) {
 	return 0, false
 }
 
-// book puts n bytes that moved between from and at into the book of the SIM now
-// in use. A long span (the agent was down) is spread evenly.
-func (m *Meter) book(at instant.Instant, from time.Duration, n uint64) {
+// book puts what moved between from and at into the book of the SIM now in use. A
+// long span (the agent was down) is spread evenly.
+func (m *Meter) book(at instant.Instant, from time.Duration, rx, tx uint64) {
+	n := satAdd(rx, tx)
 	if n == 0 {
 		return
 	}
@@ -481,18 +482,15 @@ func (m *Meter) book(at instant.Instant, from time.Duration, n uint64) {
 	if pieces > maxPieces {
 		pieces = maxPieces
 	}
-	var done uint64
+	all, done := load{total: n, tx: tx}, load{}
 	for i := uint64(1); i <= pieces; i++ {
-		upTo := n / pieces * i // no overflow; the rest goes to the last piece
-		if i == pieces {
-			upTo = n
-		}
+		upTo := all.part(i, pieces)
 		mid := from + time.Duration(float64(span)*(float64(i)-0.5)/float64(pieces))
 		if pieces == 1 {
 			mid = at.Mono
 		}
 		unix, exact := m.wall(mid, at)
-		b.add(m.ord, mid, unix, exact, upTo-done, 0, m)
+		b.add(m.ord, mid, unix, exact, upTo.less(done), m)
 		done = upTo
 	}
 }
@@ -506,7 +504,7 @@ func (m *Meter) OwnBytes(n uint64, at instant.Instant) {
 	}
 	m.see(at)
 	unix, exact := m.wall(at.Mono, at)
-	m.active().add(m.ord, at.Mono, unix, exact, 0, n, m)
+	m.active().add(m.ord, at.Mono, unix, exact, load{own: n}, m)
 }
 
 // Resets is how many times a counter was reset in place since the meter began.

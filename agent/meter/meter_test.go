@@ -3,6 +3,7 @@ package meter
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -482,8 +483,8 @@ func TestDamagedSnapshots(t *testing.T) {
 			t.Fatalf("flipped at %d: %v", i, err)
 		}
 	}
-	newer := seal(append([]byte("CWMT\x02"), good[5:len(good)-4]...))
-	if _, err := Restore(newer, Options{}); err == nil || !strings.Contains(err.Error(), "version 2, this agent reads 1") {
+	newer := seal(append([]byte("CWMT\x03"), good[5:len(good)-4]...))
+	if _, err := Restore(newer, Options{}); err == nil || !strings.Contains(err.Error(), "version 3, this agent reads 1 to 2") {
 		t.Errorf("newer version: %v", err)
 	}
 	if _, err := RestoreNewest(Options{}, nil, nil); !errors.Is(err, ErrSnapshot) {
@@ -491,5 +492,59 @@ func TestDamagedSnapshots(t *testing.T) {
 	}
 	if m, err := RestoreNewest(Options{}, good[:9], good); err != nil || m.Usage(r.at).RawBytes != kB {
 		t.Errorf("one good of two: %v", err)
+	}
+}
+
+// What was sent is kept apart through every turn that bytes take: spread over an
+// absence, moved when the clock comes right, kept and restored.
+func TestBothDirectionsAreKeptApart(t *testing.T) {
+	r := newRig(t, time.Date(2026, 4, 30, 20, 0, 0, 0, beijing))
+	r.plan(plan30)
+	rng := rand.New(rand.NewPCG(8, 9))
+	for i := range 60 {
+		r.at.Trusted = i%7 > 2
+		rx, tx := rng.Uint64N(90*kB), rng.Uint64N(30*kB)
+		r.rx, r.tx = r.rx+rx, r.tx+tx
+		r.at = r.at.Add(time.Duration(1+rng.IntN(300)) * time.Minute)
+		r.look()
+	}
+	r.at.Trusted = true
+	r.look()
+	back, err := Restore(r.m.Snapshot(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bars := range map[string][]Bar{"days": back.Days(), "cycles": back.Cycles(r.at)} {
+		var all, tx uint64
+		for _, b := range bars {
+			all, tx = all+b.Bytes, tx+b.Tx
+		}
+		if all != r.rx+r.tx || tx != r.tx {
+			t.Errorf("%s: %d, sent %d; moved %d, sent %d", name, all, tx, r.rx+r.tx, r.tx)
+		}
+	}
+	cycles := back.Cycles(r.at)
+	if u := back.Usage(r.at); len(cycles) != 2 || u.TxBytes != cycles[1].Tx || u.TxBytes == 0 {
+		t.Errorf("this cycle sent %d of %+v", u.TxBytes, cycles)
+	}
+}
+
+// An agent that is updated goes on with what the version before has kept: 40 days
+// of 0.5 MB, written by it.
+func TestSnapshotOfTheFirstVersion(t *testing.T) {
+	old, err := os.ReadFile("testdata/version1.snapshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Restore(old, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := instant.Instant{Boot: "a", Mono: 960*time.Hour + time.Minute, Wall: time.Date(2026, 6, 9, 16, 0, 0, 0, time.UTC), Trusted: true}
+	if u := m.Usage(at); u.RawBytes != 9*MB/2 || u.LifetimeBytes != 20*MB || u.OwnBytes != 100*kB || u.TxBytes != 0 || u.QuotaBytes != 30<<20 {
+		t.Errorf("%+v", u)
+	}
+	if _, err := Restore(m.Snapshot(), Options{}); err != nil {
+		t.Errorf("kept anew: %v", err)
 	}
 }

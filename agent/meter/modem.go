@@ -20,17 +20,17 @@ const modemSlack = 16
 // modemMark ties one reading of the modem to the meter's sum.
 type modemMark struct {
 	modem   uint64 // what the modem showed; the other fields are void when ord is 0
+	tx      uint64 // that it sent of it
 	counted uint64 // the meter's sum at the look before
 	ord     uint32 // the boot
 	unix    int64  // when, by the clock of then; 0 not known
 }
 
-// ModemBytes takes in the modem's own count, both directions. It takes effect
-// with the next Look.
-func (m *Meter) ModemBytes(total uint64, at instant.Instant) {
+// ModemBytes takes in the modem's own count. It takes effect with the next Look.
+func (m *Meter) ModemBytes(rx, tx uint64, at instant.Instant) {
 	m.see(at)
 	unix, _ := m.now(at)
-	m.heard = modemMark{modem: total, counted: m.counted, ord: m.ord, unix: unix}
+	m.heard = modemMark{modem: satAdd(rx, tx), tx: tx, counted: m.counted, ord: m.ord, unix: unix}
 }
 
 // settle closes the gap of a power cut after a look.
@@ -40,10 +40,11 @@ func (m *Meter) settle(at instant.Instant) {
 	}
 	old := m.mark
 	m.mark, m.heard = m.heard, modemMark{}
-	if old.ord == 0 || old.ord == m.ord || m.mark.modem < old.modem {
+	if old.ord == 0 || old.ord == m.ord || m.mark.modem <= old.modem {
 		return
 	}
 	moved := m.mark.modem - old.modem
+	sent := float64(satSub(m.mark.tx, old.tx)) / float64(moved) // of the gap, as of all
 	moved -= moved / (modemSlack + 1)
 	gap := satSub(moved, m.counted-old.counted)
 	if gap == 0 {
@@ -61,7 +62,7 @@ func (m *Meter) settle(at instant.Instant) {
 	if exact {
 		unix = min(max(unix, notBefore), now)
 	}
-	b.add(old.ord, 0, unix, exact, gap, 0, m)
+	b.add(old.ord, 0, unix, exact, load{total: gap, tx: min(gap, uint64(sent*float64(gap)))}, m)
 }
 
 // Recovered is how many bytes the modem's own count has added.

@@ -78,7 +78,7 @@ func TestModemBytesNeverCountTwice(t *testing.T) {
 			case 2:
 				w.modem = 0 // the modem alone was restarted
 			case 3, 4, 5:
-				w.m.ModemBytes(uint64(w.modem), w.at)
+				w.m.ModemBytes(uint64(w.modem), 0, w.at)
 			case 6, 7, 8, 9:
 				w.lookAndKeep()
 			default:
@@ -109,7 +109,7 @@ func TestModemBytesCloseTheGapOfAPowerCut(t *testing.T) {
 		w.traffic()
 		w.look()
 	}
-	w.m.ModemBytes(uint64(w.modem), w.at)
+	w.m.ModemBytes(uint64(w.modem), 0, w.at)
 	w.look()
 	w.flash = w.m.Snapshot()
 	w.m.Saved(w.at)
@@ -121,7 +121,7 @@ func TestModemBytesCloseTheGapOfAPowerCut(t *testing.T) {
 	w.rx += 16 * kB // since the start, before anyone looked
 	w.truth += 16 * kB
 	w.modem += 16 * float64(kB)
-	w.m.ModemBytes(uint64(w.modem), w.at)
+	w.m.ModemBytes(uint64(w.modem), 0, w.at)
 	w.look()
 	lost := w.truth - w.m.lifetime()
 	t.Logf("moved %d, lost %d of %d at risk", w.truth, lost, 100*kB)
@@ -134,13 +134,13 @@ func TestModemBytesCloseTheGapOfAPowerCut(t *testing.T) {
 func TestModemBytesDoNotCrossACardSwap(t *testing.T) {
 	w := newModemWorld(t, 2, 1)
 	w.m.SetSIM("card-1", w.at)
-	w.m.ModemBytes(uint64(w.modem), w.at)
+	w.m.ModemBytes(uint64(w.modem), 0, w.at)
 	w.look()
 	w.flash = w.m.Snapshot()
 	w.modem += 100 * float64(kB)
 	w.cut(false)
 	w.m.SetSIM("card-2", w.at)
-	w.m.ModemBytes(uint64(w.modem), w.at)
+	w.m.ModemBytes(uint64(w.modem), 0, w.at)
 	w.look()
 	if got := w.m.lifetime(); got != 0 {
 		t.Errorf("%d bytes went to a card", got)

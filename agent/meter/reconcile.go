@@ -124,7 +124,7 @@ func (b *book) reconcile(used uint64, asOf int64) {
 	row := b.cycleRow(c)
 	if c.end == b.dayOf(asOf) && b.dayStart(c.end).Unix() == asOf {
 		next := b.cycleRow(b.cycle(asOf))
-		raw, _ := b.sum(c)
+		raw := b.sum(c).total
 		if next != nil && used < raw/2 {
 			row = next
 		}
@@ -163,10 +163,9 @@ func (b *book) cycleRow(c daySpan) *cycleRow {
 func (b *book) rawUntil(c daySpan, unix int64) uint64 {
 	day := b.dayOf(unix)
 	if day >= c.end {
-		total, _ := b.sum(c)
-		return total
+		return b.sum(c).total
 	}
-	total, _ := b.sum(daySpan{c.start, day})
+	total := b.sum(daySpan{c.start, day}).total
 	hour := b.hourOf(unix)
 	var part uint64
 	for h := day * 24; h < hour; h++ {

@@ -18,9 +18,11 @@ const MaxSnapshotBytes = 128 << 10
 
 const (
 	snapshotMagic   = "CWMT"
-	snapshotVersion = 1
-	maxPlanBytes    = 2 << 10 // a plan as JSON; CheckPlan keeps it below
-	maxBoot         = 64      // bytes of a boot id, which has 36
+	snapshotVersion = 2
+	// oldestVersion can still be read: version 1 did not keep apart what was sent.
+	oldestVersion = 1
+	maxPlanBytes  = 2 << 10 // a plan as JSON; CheckPlan keeps it below
+	maxBoot       = 64      // bytes of a boot id, which has 36
 )
 
 // ErrSnapshot is what a snapshot that cannot be read yields, with what is wrong.
@@ -63,6 +65,7 @@ func (m *Meter) Snapshot() []byte {
 	w.uint(m.mark.counted)
 	w.uint(uint64(m.mark.ord))
 	w.int(m.mark.unix)
+	w.uint(m.mark.tx)
 	return binary.BigEndian.AppendUint32(w.b, crc32.ChecksumIEEE(w.b))
 }
 
@@ -77,8 +80,7 @@ func (b *book) write(w *writer) {
 	for _, c := range b.cycles {
 		w.int(int64(c.start))
 		w.int(int64(c.end))
-		w.uint(c.total)
-		w.uint(c.own)
+		w.load(c.load)
 		w.uint(c.quota)
 		w.int(c.figure.asOf)
 		w.uint(c.figure.used)
@@ -91,8 +93,7 @@ func (b *book) write(w *writer) {
 		w.int(int64(s.from - last))
 		w.int(int64(s.to - s.from))
 		last = s.to
-		w.uint(s.total)
-		w.uint(s.own)
+		w.load(s.load)
 		w.bool(s.placed)
 		if s.placed {
 			w.int(int64(s.hour))
@@ -124,18 +125,17 @@ func (b *book) write(w *writer) {
 func writeRows(w *writer, rows []row) {
 	n := 0
 	for _, r := range rows {
-		if r.total+r.own > 0 {
+		if !r.none() {
 			n++
 		}
 	}
 	w.uint(uint64(n))
 	last := int32(0)
 	for _, r := range rows {
-		if r.total+r.own > 0 {
+		if !r.none() {
 			w.int(int64(r.key) - int64(last))
 			last = r.key
-			w.uint(r.total)
-			w.uint(r.own)
+			w.load(r.load)
 		}
 	}
 }
@@ -174,6 +174,9 @@ func Restore(snapshot []byte, opt Options) (*Meter, error) {
 	}
 	m.counted, m.recovered = r.uint(), r.uint()
 	m.mark = modemMark{modem: r.uint(), counted: r.uint(), ord: uint32(r.uintMax(math.MaxUint32)), unix: r.int()}
+	if r.version > 1 {
+		m.mark.tx = r.uint()
+	}
 	if m.mark.counted > m.counted {
 		r.fail("mark")
 	}
@@ -236,7 +239,7 @@ func readBook(r *reader) *book {
 		if c.end < c.start || c.end-c.start > 62 {
 			r.fail("cycle")
 		}
-		c.total, c.own, c.quota = r.uint(), r.uint(), r.uint()
+		c.load, c.quota = r.load(), r.uint()
 		c.figure = figure{asOf: r.int(), used: r.uint(), raw: r.uint()}
 		b.cycles = append(b.cycles, c)
 	}
@@ -249,7 +252,7 @@ func readBook(r *reader) *book {
 			r.fail("slice")
 		}
 		last = s.to
-		s.total, s.own = r.uint(), r.uint()
+		s.load = r.load()
 		if s.placed = r.bool(); s.placed {
 			s.hour = r.int32()
 		} else {
@@ -283,7 +286,7 @@ func readRows(r *reader, rows []row) {
 			r.fail("row")
 			return
 		}
-		x := row{key: int32(last), total: r.uint(), own: r.uint()}
+		x := row{key: int32(last), load: r.load()}
 		rows[mod(x.key, n)] = x
 	}
 }
@@ -307,10 +310,17 @@ func (w *writer) bool(v bool) {
 	}
 }
 
+func (w *writer) load(l load) {
+	w.uint(l.total)
+	w.uint(l.tx)
+	w.uint(l.own)
+}
+
 // reader takes varints off and remembers the first fault.
 type reader struct {
-	b   []byte
-	err error
+	b       []byte
+	version byte
+	err     error
 }
 
 func open(snapshot []byte) (*reader, error) {
@@ -322,10 +332,11 @@ func open(snapshot []byte) (*reader, error) {
 	if crc32.ChecksumIEEE(body) != sum {
 		return nil, fmt.Errorf("meter: %w: damaged (checksum)", ErrSnapshot)
 	}
-	if v := body[head-1]; v != snapshotVersion {
-		return nil, fmt.Errorf("meter: %w: version %d, this agent reads %d", ErrSnapshot, v, snapshotVersion)
+	v := body[head-1]
+	if v < oldestVersion || v > snapshotVersion {
+		return nil, fmt.Errorf("meter: %w: version %d, this agent reads %d to %d", ErrSnapshot, v, oldestVersion, snapshotVersion)
 	}
-	return &reader{b: body[head:]}, nil
+	return &reader{b: body[head:], version: v}, nil
 }
 
 func (r *reader) fail(what string) {
@@ -384,6 +395,15 @@ func (r *reader) text(limit int) string {
 	s := string(r.b[:n])
 	r.b = r.b[n:]
 	return s
+}
+
+func (r *reader) load() (l load) {
+	l.total = r.uint()
+	if r.version > 1 {
+		l.tx = r.uintMax(l.total)
+	}
+	l.own = r.uint()
+	return l
 }
 
 func (r *reader) bool() bool {

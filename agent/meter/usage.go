@@ -10,6 +10,7 @@ import (
 // Usage is how this cycle stands.
 type Usage struct {
 	RawBytes      uint64 // as counted on the interfaces in this cycle, unplaced ones included
+	TxBytes       uint64 // of RawBytes, sent
 	UsedBytes     uint64 // in the operator's count, as far as known
 	ErrorPercent  float64
 	Reconciled    bool   // a figure of the operator is in UsedBytes' making
@@ -58,17 +59,17 @@ func (b *book) usage(now int64, exact bool, m *Meter) Usage {
 	if now == 0 {
 		// No clock: all that is known is the sum since the last restart of the
 		// count, which is all that is unplaced.
-		u.RawBytes, u.OwnBytes = b.unplaced(daySpan{}, m)
+		l := b.unplaced(daySpan{}, m)
+		u.RawBytes, u.TxBytes, u.OwnBytes = l.total, l.tx, l.own
 		u.UnplacedBytes, u.UsedBytes, u.ErrorPercent = u.RawBytes, u.RawBytes, UnreconciledPercent
 	} else {
 		c := b.cycle(now)
 		u.Cycle, u.CycleKnown = Cycle(p, time.Unix(now, 0))
-		total, own := b.sum(c)
-		loose, looseOwn := b.unplaced(c, m)
-		u.RawBytes, u.OwnBytes, u.UnplacedBytes = satAdd(total, loose), satAdd(own, looseOwn), loose
+		loose := b.unplaced(c, m)
+		l := b.sum(c).plus(loose)
+		u.RawBytes, u.TxBytes, u.OwnBytes, u.UnplacedBytes = l.total, l.tx, l.own, loose.total
 		today := b.dayOf(now)
-		looseToday, _ := b.unplaced(daySpan{today, today + 1}, m)
-		u.TodayBytes = satAdd(b.day(today).total, looseToday)
+		u.TodayBytes = b.day(today).plus(b.unplaced(daySpan{today, today + 1}, m)).total
 		row := cycleRow{daySpan: c}
 		if r := b.cycleRow(c); r != nil {
 			row = *r
@@ -95,7 +96,8 @@ func (b *book) usage(now int64, exact bool, m *Meter) Usage {
 // A Bar is one hour, day or cycle of the history.
 type Bar struct {
 	Start, End time.Time // in the operator's time
-	Bytes      uint64    // as counted
+	Bytes      uint64    // as counted, both directions
+	Tx         uint64    // of Bytes, sent
 	Own        uint64    // the agent's share
 	Used       uint64    // cycles only: in the operator's count
 	Quota      uint64    // cycles only: the plan of then, 0 not known
@@ -134,7 +136,7 @@ func (m *Meter) Cycles(at instant.Instant) []Bar {
 	for _, c := range b.cycles {
 		start, end := b.dayStart(c.start), b.dayStart(c.end)
 		used, _ := b.corrected(c, min(now, end.Unix()), c.total)
-		bars = append(bars, Bar{Start: start, End: end, Bytes: c.total, Own: min(c.own, c.total), Used: used, Quota: c.quota})
+		bars = append(bars, Bar{Start: start, End: end, Bytes: c.total, Tx: c.tx, Own: min(c.own, c.total), Used: used, Quota: c.quota})
 	}
 	return bars
 }
@@ -142,13 +144,13 @@ func (m *Meter) Cycles(at instant.Instant) []Bar {
 func (b *book) bar(r row, long time.Duration) Bar {
 	s := int64(long / time.Second)
 	start := time.Unix(int64(r.key)*s-int64(b.off), 0).In(zone(int(b.off)))
-	return Bar{Start: start, End: start.Add(long), Bytes: r.total, Own: min(r.own, r.total)}
+	return Bar{Start: start, End: start.Add(long), Bytes: r.total, Tx: r.tx, Own: min(r.own, r.total)}
 }
 
 func (b *book) bars(rows []row, long time.Duration) []Bar {
 	var bars []Bar
 	for _, r := range rows {
-		if r.total+r.own > 0 {
+		if !r.none() {
 			bars = append(bars, b.bar(r, long))
 		}
 	}
