@@ -15,6 +15,10 @@ nft              nftables           dropped and rejected packets
 mkfs.ext4        e2fsprogs          flash wear, a full disk
 mount            mount              flash wear, a full disk
 gammu            gammu              that an independent program can use the simulated modem
+smsd             smstools           that an SMS daemon can use it
+ModemManager     modemmanager       that ModemManager reads what it plays
+gdbus            libglib2.0-bin     that ModemManager reads what it plays
+dbus-daemon      dbus-daemon        that ModemManager reads what it plays
 chromium         chromium           the technician'\''s page in a browser
 '
 
@@ -38,8 +42,8 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 	exit 0
 fi
 
-# Debian starts a broker of its own on port 1883 when mosquitto is installed.
-# The tests start their own, so nothing is to be started, now or at boot.
+# Debian starts a broker on port 1883, an SMS daemon and a ModemManager when these
+# are installed. The tests start their own, so nothing is to be started, now or at boot.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
 	trap 'rm -f "$policy"' EXIT
@@ -61,13 +65,15 @@ if ! { apt update && apt install --no-install-recommends $packages; } >"$log" 2>
 		apt install --no-install-recommends "$package" >>"$log" 2>&1 || true
 	done
 fi
-case " $packages" in
-*" mosquitto "*)
-	if [ -d /run/systemd/system ]; then
-		systemctl disable --now mosquitto >>"$log" 2>&1 || true
-	fi
-	;;
-esac
+for service in mosquitto:mosquitto smstools:smstools modemmanager:ModemManager; do
+	case " $packages" in
+	*" ${service%:*} "*)
+		if [ -d /run/systemd/system ]; then
+			systemctl disable --now "${service#*:}" >>"$log" 2>&1 || true
+		fi
+		;;
+	esac
+done
 
 want=$(missing)
 if [ -n "$want" ]; then

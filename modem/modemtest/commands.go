@@ -471,6 +471,8 @@ func cmdCOPS(p *Player, c command) answer {
 		name := m.operator
 		if m.copsForm == 2 {
 			name = m.plmn
+		} else if m.charset == "UCS2" {
+			name = ucs2Hex(name) // TS 27.007 §7.3: in the character set of +CSCS
 		}
 		return ok(fmt.Sprintf("+COPS: 0,%d,%q,%d", m.copsForm, name, m.cell.act))
 	case 't':
