@@ -2,6 +2,7 @@ package carrier
 
 import (
 	_ "embed"
+	"strconv"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -30,7 +31,7 @@ const (
 )
 
 type smsWords struct {
-	Stop, Done, Notyet, Arrears, Quota, Expired, Admin, Imei, Resumed, Warning, Outage, Advertisement []string
+	Stop, Done, Notyet, Gone, Lifted, Arrears, Quota, Expired, Admin, Imei, Resumed, Warning, Outage, Advertisement []string
 }
 
 var words = func() smsWords {
@@ -56,9 +57,12 @@ func Classify(from, text string) Meaning {
 	if len(text) > maxSMSText {
 		text = text[:maxSMSText]
 	}
-	t := strings.ToLower(text)
-	stopped, warned := false, false
+	t := strings.ReplaceAll(strings.ToLower(text), ". ", "; ") // a point in a figure parts nothing
+	stopped, warned, back := false, false, resumed(t)
 	for _, clause := range clauses(t) {
+		if has(clause, words.Gone) {
+			stopped = true
+		}
 		at, word := first(clause, words.Stop)
 		if at < 0 {
 			continue
@@ -68,12 +72,16 @@ func Classify(from, text string) Meaning {
 			warned = true
 			continue
 		}
+		if has(clause, words.Lifted) {
+			back = true
+			continue
+		}
 		if has(before, words.Done) || has(clause, []string{"has been " + word, "is " + word, "was " + word}) ||
-			strings.HasPrefix(after, "状态") || strings.HasPrefix(after, "中") || strings.HasPrefix(after, "处理") {
+			strings.HasPrefix(after, "状态") || strings.HasPrefix(after, "中") || strings.HasPrefix(after, "处理") ||
+			strings.Contains(after, "已生效") || strings.HasPrefix(after, " until") || strings.HasPrefix(word, "双") {
 			stopped = true
 		}
 	}
-	back := resumed(t)
 	switch {
 	case stopped && !back:
 		return reason(t)
@@ -97,25 +105,34 @@ func takenBack(before string, i int, word string) bool {
 }
 
 // resumed reports whether t says that it was paid or is back. What happens only
-// afterwards (充值成功后将自动复机) is a promise and not yet so.
+// afterwards (充值成功后将自动复机, 充值后可恢复使用) is a promise and not yet so.
 func resumed(t string) bool {
-	for rest := t; ; {
-		at, word := first(rest, words.Resumed)
-		if at < 0 {
-			return false
-		}
-		rest = rest[at+len(word):]
-		if !strings.HasPrefix(rest, "后") && !strings.HasPrefix(rest, "之后") {
+	for _, clause := range clauses(t) {
+		for rest := clause; ; {
+			at, word := first(rest, words.Resumed)
+			if at < 0 {
+				break
+			}
+			before := rest[:at]
+			rest = rest[at+len(word):]
+			done := strings.HasPrefix(word, "已") || strings.Contains(word, "成功")
+			if strings.HasPrefix(rest, "后") || strings.HasPrefix(rest, "之后") || !done && has(before, promised[:]) {
+				continue
+			}
 			return true
 		}
 	}
+	return false
 }
+
+// promised before the word for a return makes it one under a condition.
+var promised = [...]string{"后", "可", "将", "如需", "请", "will ", "can ", "to be ", "once ", "after "}
 
 func reason(t string) Meaning {
 	switch {
 	case has(t, words.Imei):
 		return StopIMEI
-	case has(t, words.Arrears):
+	case has(t, words.Arrears), nothingLeft(t):
 		return StopArrears
 	case has(t, words.Quota):
 		return StopQuota
@@ -125,6 +142,34 @@ func reason(t string) Meaning {
 		return StopExpired
 	}
 	return Stop
+}
+
+// balanceNear is how many bytes behind the word for a balance its figure is
+// looked for: 余额为人民币, "balance is currently".
+const balanceNear = 24
+
+// nothingLeft reports whether t tells a balance of nothing or less (余额为-3.20元,
+// "balance is 0.00").
+func nothingLeft(t string) bool {
+	for _, word := range [...]string{"余额", "balance"} {
+		_, after, ok := strings.Cut(t, word)
+		if !ok {
+			continue
+		}
+		at := strings.IndexAny(after, "-0123456789")
+		if at < 0 || at > balanceNear {
+			continue
+		}
+		end := at
+		for end < len(after) && strings.IndexByte("-.0123456789", after[end]) >= 0 {
+			end++
+		}
+		figure := strings.TrimRight(after[at:end], ".")
+		if v, err := strconv.ParseFloat(figure, 64); err == nil && v <= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func has(s string, list []string) bool {

@@ -359,9 +359,19 @@ func candidates(ss []score, group score, inside []score) []Candidate {
 func round2(v float64) float64 { return math.Round(v*100) / 100 }
 
 // unfailed judges when no gate failed: well, or not enough known.
-func (k *Known) unfailed(d *Diagnosis, ws []weighed, table *Weights) {
+func (k *sight) unfailed(d *Diagnosis, ws []weighed, table *Weights) {
 	reg, path, service := stateOf(d.Gates, LayerRegistration), stateOf(d.Gates, LayerPath), stateOf(d.Gates, LayerService)
 	port := stateOf(d.Gates, LayerPort)
+	if path == GateUnknown && service == GateUnknown && reg == GatePassed && !k.restartedOnly() && !k.held() {
+		if layer := k.suspect(ws); layer != "" {
+			d.Layer = layer
+			k.decide(d, rank(possible[layer], applicable(layer, ws), table), ws, layer)
+			if d.Verdict == Confirmed {
+				d.Verdict = Likely // nobody looked yet
+			}
+			return
+		}
+	}
 	well := 0.0
 	switch {
 	case service == GatePassed:
@@ -396,6 +406,28 @@ func (k *Known) unfailed(d *Diagnosis, ws []weighed, table *Weights) {
 	if len(scores) > 1 {
 		d.MarginDB = scores[0].db - scores[1].db
 	}
+}
+
+// suspect is the layer that looks broken although none failed: the modem is
+// registered, nobody tried whether packets pass, and somebody said that the line
+// is stopped, or the level is one that carries nothing. "Registered" never proves
+// "paid" (sim-lifecycle.md §5).
+func (k *sight) suspect(ws []weighed) Layer {
+	for _, w := range ws {
+		told := strings.HasPrefix(w.hit.rule, "sms_stop") || strings.HasPrefix(w.hit.rule, "platform_")
+		if told && accuses(w.rule) {
+			return LayerPath
+		}
+	}
+	// A line that is known to have worked at such a level stays well.
+	if len(k.probes) == 0 && (!k.lastGood.ok || k.farBelow() > 0) {
+		for _, w := range ws {
+			if w.hit.rule == "signal_unusable" {
+				return LayerRadio
+			}
+		}
+	}
+	return ""
 }
 
 // restartedOnly: the last thing heard is a restart, so earlier states are void.

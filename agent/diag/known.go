@@ -315,6 +315,9 @@ func (k *Known) observeModem(o Observation) {
 		}
 	}
 	k.everSpoke = true
+	if strings.HasPrefix(o.Source, "urc:") {
+		k.silentRun, k.silentFast = 0, 0 // it lives; what is not answered from here on counts anew
+	}
 	switch f := o.Fact.(type) {
 	case threegpp.Done:
 		k.alive(o)

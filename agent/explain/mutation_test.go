@@ -49,7 +49,7 @@ var (
 	regCause  = regexp.MustCompile(`^(\+C(?:5G|E|G)?REG: .*?),[01],\d+\s*$`)
 	cmeNumber = regexp.MustCompile(`^\+CME ERROR: .+$`)
 	causeLine = regexp.MustCompile(`^(\+CNEC_|\^REJINFO|#CEERNET|#CEER)`)
-	swaps     = regexp.MustCompile(`(\+C(?:5G|E|G)?REG: .*,0,|\+CNEC_[A-Z0-9]+: |#CEERNET: |\+CME ERROR: 1?0?|reject",)(7|15)\b`)
+	swaps     = regexp.MustCompile(`(\+C(?:5G|E|G)?REG: .*,0,|\+CNEC_[A-Z0-9]+: |#CEERNET: |\+CME ERROR: 1|reject",)(07|7|15)\b`)
 )
 
 func dropRegCauses(c *Case) bool {
@@ -94,6 +94,14 @@ var mutations = []mutation{
 	{"7 and 15 swapped", false, true, func(c *Case) bool {
 		return mapLines(c, func(l string) string {
 			return swaps.ReplaceAllStringFunc(l, func(m string) string {
+				switch { // 107 and 115 are 7 and 15 as errors of a command (TS 27.007 §9.2.2)
+				case m == "+CME ERROR: 107":
+					return "+CME ERROR: 115"
+				case m == "+CME ERROR: 115":
+					return "+CME ERROR: 107"
+				case strings.HasPrefix(m, "+CME"):
+					return m
+				}
 				if head, ok := strings.CutSuffix(m, "15"); ok {
 					return head + "7"
 				}
@@ -141,7 +149,7 @@ func first(d diag.Diagnosis) diag.Code {
 	return d.Candidates[0].Class
 }
 
-var allFiles = []string{"corpus/transcripts-open.json", "corpus/cases-open.json", "own-cases.json"}
+var allFiles = []string{"corpus/transcripts-open.json", "corpus/cases-open.json", "own-cases.json", "dialect-cases.json"}
 
 // TestLessEvidenceOnlyLessCertain: what was taken away may leave the answer or
 // make it less certain; it may never turn it into another class.

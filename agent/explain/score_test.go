@@ -159,6 +159,7 @@ func TestCorpus(t *testing.T) {
 		{"corpus/transcripts-open.json", 95, 70, 2, 0},
 		{"corpus/cases-open.json", 95, 95, 0, 0},
 		{"own-cases.json", 98, 90, 0, 0}, // some own cases accept declining
+		{"dialect-cases.json", 98, 90, 0, 0},
 	} {
 		t.Run(strings.TrimSuffix(filepath.Base(tc.file), ".json"), func(t *testing.T) {
 			s := scoreOf(load(t, tc.file))

@@ -77,6 +77,18 @@ var prefixes = table{
 	{"#RFSTS", answer, parseRFSTS}, {"#TEMPMON", both, parseTEMPMON}, {"#TEMPMEAS", both, parseTEMPMON},
 	{"#CCID", answer, parseICCID},
 
+	// Smaller dialects: Cinterion, Neoway, Fibocom, ZTE, SIM800, SIM7080, Intel
+	{"^SMONI", answer, parseSMONI}, {"+RSRP", answer, levelAt(2, -1)}, {"^LTERSRP", answer, levelAt(0, 1)},
+	{"+XCESQ", answer, parseXCESQ}, {"+UPSND", answer, parseUPSND}, {"+IPADDR", answer, session(-1, -1, 0, 1)},
+	{"+SAPBR", answer, session(0, 1, 2, 1)}, {"#SGACT", answer, session(0, 1, -1, 1)}, {"+XIIC", answer, session(-1, 0, 1, 1)},
+	{"+MIPCALL", both, session(-1, 0, 1, 1)}, {"+GTRNDIS", answer, session(1, 0, 2, 1)}, {"$MYNETACT", both, session(0, 1, 2, 1)},
+	{"+ZIPCALL", both, session(-1, 0, 1, 1)}, {"+KCNX_IND", event, parseKCNXIND},
+	{"+CIPPING", answer, echo(1, 2, 600)}, {"#PING", answer, echo(1, 2, 600)}, {"+SNPING4", result, echo(1, 3, 60000)},
+	{"+UUPING", event, echo(3, 5, 1<<30)}, {"+UUPINGER", event, parseUUPINGER},
+	{"+CAOPEN", both, opened(1)}, {"+UUSOCO", event, opened(1)},
+	{"+SIMCARD", event, parseSIMCARD}, {"+ZPAS", both, parseZPAS}, {"+ZPASR", event, parseZPAS}, {"^CPIN", answer, parseHuaweiCPIN},
+	{"+QIGETERROR", answer, ignore}, {"+RSRQ", answer, ignore}, {"+CGAUTH", answer, ignore},
+
 	// Motorola
 	{"+MDSI", event, parseMDSI}, {"+EMPC", answer, ignore},
 
