@@ -170,7 +170,7 @@ func indented(s string, n int) []string {
 func proofs(all []view.Proof) []string {
 	var out []string
 	for _, e := range all {
-		out = append(out, fmt.Sprintf("%s [%s %s]", e.Text, e.Source, e.DB))
+		out = append(out, fmt.Sprintf("%s [%s, %s]", e.Text, e.Source, e.Strength))
 	}
 	return out
 }

@@ -73,7 +73,8 @@ type Rung struct {
 type Proof struct {
 	Text   string `json:"text"`
 	Source string `json:"source"`
-	DB     string `json:"db"`
+	// Strength is a word: beside signal levels a figure in dB would be misread.
+	Strength string `json:"strength"`
 }
 
 // Bar is usage against the plan. Percent is -1 when there is no quota.
@@ -229,9 +230,20 @@ func (b *builder) detail(t diag.Text) string {
 func (b *builder) proofs(all []diag.Evidence) []Proof {
 	out := []Proof{}
 	for _, e := range all {
-		out = append(out, Proof{text.Render(b.lang, e.Fact), e.Source, fmt.Sprintf("%+.0f dB", e.WeightDB)})
+		out = append(out, Proof{text.Render(b.lang, e.Fact), e.Source, text.Word(b.lang, "strength", strength(e.WeightDB))})
 	}
 	return out
+}
+
+// strength sorts a weight: 10 dB make a cause ten times as likely, 5 dB three times.
+func strength(dB float64) string {
+	switch w := math.Abs(dB); {
+	case w >= 10:
+		return "strong"
+	case w >= 5:
+		return "fair"
+	}
+	return "weak"
 }
 
 // Variants names what refines the class's words: the detail of the diagnosis,
