@@ -52,6 +52,9 @@ var arrows = map[string][]string{
 	"agent/outbox":          {},
 	"agent/uplink":          {"agent/instant", "agent/outbox", "protocol"},
 
+	"agent/update":         {"protocol"},
+	"agent/update/install": {"agent/update", "protocol"},
+
 	"agent/localapi":         {"agent/core", "agent/diag", "protocol"},
 	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "protocol"},
 	"agent/localapi/view":    {"agent/diag", "agent/localapi", "agent/text", "protocol"},
@@ -60,9 +63,11 @@ var arrows = map[string][]string{
 
 	"agent":                top,
 	"agent/cmd/cellwarden": {"agent", "agent/cli"},
-	"agent/cmd/demo":       top,
-	"agent/demo":           top,
-	"modem/cmd/modemsim":   {"modem/modemtest"},
+	// It makes releases; no device has it.
+	"agent/cmd/cellwarden-sign": {"agent/update", "protocol"},
+	"agent/cmd/demo":            top,
+	"agent/demo":                top,
+	"modem/cmd/modemsim":        {"modem/modemtest"},
 }
 
 // top marks what stands above all and wires it together.
@@ -74,7 +79,7 @@ var simulators = []string{"modem/modemtest", "agent/board/boardtest", "agent/loc
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
 var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier",
-	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core"}
+	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update"}
 
 // impure are packages of the standard library that a pure package does not
 // import, and why. A name stands for what is below it too.
