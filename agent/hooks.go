@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ func Hooks(version string) cli.Hooks {
 		Profiles:       profilesVerb,
 		Config:         configVerb,
 		DiagnoseDirect: diagnoseDirect,
+		More:           []cli.Verb{targetVerb},
 	}
 }
 
@@ -48,10 +50,11 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	if f.Parse(args) != nil {
 		return explain.ExitFailed
 	}
-	cfg, err := config.Load(*path)
+	cfg, on, err := config.LoadOn(os.DirFS("/"), *path)
 	if err != nil {
 		return failed(env, err)
 	}
+	standOn(on, cfg, env)
 	log := logger(env.Stderr, cfg.Log)
 	rec := modem.NewRecorder()
 	hw, done, err := NewHardware(cfg, rec)
@@ -62,7 +65,7 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	t := time.AfterFunc(settleAfter, settle)
 	defer t.Stop()
 	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,
-		Recorder: rec})
+		Recorder: rec, Board: boardName(on)})
 	if err != nil {
 		return failed(env, err)
 	}
@@ -144,11 +147,14 @@ func configVerb(_ context.Context, args []string, env cli.Env) int {
 		fmt.Fprint(env.Stdout, config.Example)
 		return 0
 	case "check", "show":
-		cfg, err := config.Load(*path)
+		cfg, on, err := config.LoadOn(os.DirFS("/"), *path)
 		if err != nil {
 			return failed(env, err)
 		}
 		if args[0] == "show" {
+			if on.Target != nil {
+				fmt.Fprintf(env.Stdout, "# board: %s (%s)\n", on.Target.Name, on.By)
+			}
 			fmt.Fprint(env.Stdout, cfg.Redacted())
 			return 0
 		}

@@ -54,6 +54,7 @@ type loop struct {
 	// recorder is the modem's traffic; nil: there is none.
 	recorder *modem.Recorder
 	version  string
+	board    string
 	line     *line
 	prober   *prober
 	saver    *stateDir

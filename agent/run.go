@@ -37,6 +37,7 @@ import (
 type Options struct {
 	Config   config.Config
 	Version  string
+	Board    string // its name among the targets; "" for an unknown one
 	Hardware Hardware
 	Log      *slog.Logger
 	// Recorder has the modem's traffic; nil: there is none.
@@ -111,7 +112,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		HasModem: o.Hardware.OpenModem != nil, Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes}, Rounding: roundingOf,
 	}
 	events := make(chan core.Event, eventQueue)
-	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, recorder: o.Recorder, events: events, calls: make(chan func()), queue: q,
+	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), queue: q,
 		line: newLine(o.Hardware, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), prober: newProber(o.Hardware, events), saver: files, block: board.NewBlock(files.runOrDir(), cfg.Data.Interfaces),
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},

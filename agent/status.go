@@ -36,7 +36,7 @@ func (l *loop) status() localapi.Status {
 	v := l.core.View()
 	now := l.hw.Now()
 	s := localapi.Status{
-		V: 1, Device: l.queue.device, Version: l.version, At: core.WireTime(now),
+		V: 1, Device: l.queue.device, Version: l.version, Board: l.board, At: core.WireTime(now),
 		UptimeS:   int64((now.Mono - v.Start.Mono) / time.Second),
 		Diagnosis: v.Diagnosis, Since: core.WireTime(v.Since),
 		Standing: []localapi.Finding{}, Probes: []localapi.Probe{},

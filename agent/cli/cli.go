@@ -223,7 +223,7 @@ func (f *flags) usage(w io.Writer) {
 }
 
 func (f *flags) client() *localapi.Client {
-	path := localapi.DefaultSocket
+	path := localapi.FindSocket()
 	for _, s := range []string{f.env.Socket, f.env.Getenv("CELLWARDEN_SOCKET"), *f.socket} {
 		if s != "" {
 			path = s

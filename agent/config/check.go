@@ -99,8 +99,8 @@ func (k *checker) device(d Device) {
 		k.add("device.name", "is longer than 128 bytes or has control characters", "shorten it to one line")
 	}
 	k.oneOf("device.lang", d.Lang, "zh", "en")
-	if !namePattern.MatchString(d.Target) {
-		k.add("device.target", fmt.Sprintf("%q cannot be a target", d.Target), `write "auto" or the name of a board in firmware-targets`)
+	if !namePattern.MatchString(d.Target) && !path.IsAbs(d.Target) {
+		k.add("device.target", fmt.Sprintf("%q cannot be a target", d.Target), `write "auto", the path of a board's file, or a name of: cellwarden target list`)
 	}
 }
 

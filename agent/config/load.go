@@ -71,12 +71,8 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Load reads the file at path over Default. Its error is a Problems.
-func Load(path string) (Config, error) {
-	text, err := readFile(path)
-	if err == nil {
-		return Parse(path, text)
-	}
+// unreadable words why the config at path could not be read.
+func unreadable(path string, err error) Problems {
 	p := Problem{File: path, What: reason(err), Cure: "give the agent the right to read it"}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -85,7 +81,7 @@ func Load(path string) (Config, error) {
 	case errors.Is(err, errTooLong):
 		p.Cure = "see cellwarden config example for what belongs in it"
 	}
-	return Config{}, Problems{p}
+	return Problems{p}
 }
 
 var errTooLong = fmt.Errorf("larger than %d bytes, which is no config", maxFile)
@@ -114,7 +110,9 @@ func reason(err error) string {
 
 // Parse reads text over Default; name stands for the file in messages. Its
 // error is a Problems.
-func Parse(name string, text []byte) (Config, error) {
+func Parse(name string, text []byte) (Config, error) { return parseOver(Default, name, text) }
+
+func parseOver(base Config, name string, text []byte) (Config, error) {
 	if len(text) > maxFile {
 		return Config{}, Problems{{File: name, What: errTooLong.Error()}}
 	}
@@ -126,7 +124,7 @@ func Parse(name string, text []byte) (Config, error) {
 		return Config{}, Problems{syntaxProblem(name, err)}
 	}
 	r := reader{name: name, lines: indexLines(strings.TrimPrefix(string(text), "\ufeff"))}
-	c := Default.clone()
+	c := base.clone()
 	r.table("", tree, reflect.ValueOf(&c).Elem())
 	// The default stands in for a value that could not be read. A rule that
 	// joins such a value with another one would then speak of what nobody wrote.

@@ -20,6 +20,20 @@ import (
 // DefaultSocket is where the daemon listens unless the config says otherwise.
 const DefaultSocket = "/run/cellwarden/api.sock"
 
+// BoardSockets are where it listens on boards whose /run is elsewhere: OpenWrt,
+// Android.
+var BoardSockets = []string{"/var/run/cellwarden/api.sock", "/dev/cellwarden/api.sock"}
+
+// FindSocket is the socket that is there, DefaultSocket when none is.
+func FindSocket() string {
+	for _, s := range append([]string{DefaultSocket}, BoardSockets...) {
+		if _, err := os.Stat(s); err == nil {
+			return s
+		}
+	}
+	return DefaultSocket
+}
+
 // Limits of the server.
 const (
 	socketMode    = 0o660                  // owner and group may put events; the group is the machine's software

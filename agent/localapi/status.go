@@ -11,6 +11,7 @@ type Status struct {
 	V         int            `json:"v"` // 1
 	Device    string         `json:"device"`
 	Version   string         `json:"version"`
+	Board     string         `json:"board,omitempty"` // its name among the targets
 	At        protocol.Time  `json:"at"`
 	UptimeS   int64          `json:"uptime_s"`
 	Diagnosis diag.Diagnosis `json:"diagnosis"`

@@ -457,7 +457,7 @@ func (b *builder) rows() []Row {
 		up1 = b.t("ui.uptime", b.seconds(s.UptimeS))
 	}
 	if s.Version != "" || up1 != "" {
-		add("version", false, s.Version, up1)
+		add("version", false, s.Version, s.Board, up1)
 	}
 	return rows
 }
