@@ -199,11 +199,17 @@ func Render(lang Lang, t diag.Text) string {
 }
 
 // spoken turns arguments that are codes of the agent into words: the grade of a
-// signal, the state and the reason that a SIM platform gives, a probe.
+// signal, the state and the reason that a SIM platform gives, a probe. The
+// English name of a network's cause is left out in another language: the
+// sentence around its number says what it means.
 func spoken(lang Lang, args []string) []string {
 	out := slices.Clone(args)
 	for i, a := range out {
-		for _, table := range []string{"grade.", "platform.", "reason.", "probe."} {
+		if head, name, ok := strings.Cut(a, " ("); ok && lang != EN && strings.Contains(head, " #") && strings.HasSuffix(name, ")") {
+			out[i] = head
+			continue
+		}
+		for _, table := range []string{"grade.", "platform.", "reason.", "probe.", "word."} {
 			if a != "" && Has(lang, table+a) {
 				out[i] = T(lang, table+a)
 				break
