@@ -20,6 +20,14 @@ const (
 	outlier = 3.0
 	// z80 turns a standard deviation into the half-width that holds 80 per cent.
 	z80 = 1.2816
+	// A day below this share of the median day is a still one: a stopped line's
+	// modem still asks and is not answered.
+	stillShare = 0.05
+	// stillRun of them in a row are a stop or an absence and no habit, unless that
+	// weekday is mostly still: the machine of a school moves little on Sundays.
+	stillRun = 3
+	// spentShare of the quota and the line may be stopped or slowed.
+	spentShare = 0.98
 	// minSpread is the least standard deviation of a day, as a share of its mean.
 	minSpread = 0.05
 )
@@ -47,7 +55,8 @@ type habit struct {
 func weekday(day int32) int32 { return mod(day+4, 7) } // 1 January 1970 was a Thursday
 
 // habit is taken from the full days before today. Days without a row count as
-// days without traffic: a machine that is off on Sundays has that habit.
+// days without traffic: a machine that is off on Sundays has that habit. Days on
+// which the line was stopped, or the machine away, are left out.
 func (b *book) habit(today int32) habit {
 	if b.habitDay != today {
 		b.usual, b.habitDay = b.workOutHabit(today), today
@@ -61,16 +70,27 @@ func (b *book) workOutHabit(today int32) habit {
 		return h
 	}
 	from := max(b.firstDay+1, today-habitDays)
-	if h.days = int(today - from); h.days < minHabitDays {
+	if today-from < minHabitDays {
 		return h
 	}
-	raw := make([]float64, 0, habitDays)
+	all := make([]float64, 0, habitDays)
 	for d := from; d < today; d++ {
 		x := float64(b.day(d).total)
-		raw = append(raw, x)
+		all = append(all, x)
 		if today-d <= 28 {
 			h.biggest = math.Max(h.biggest, x)
 		}
+	}
+	out := b.stopped(from, all)
+	var raw []float64
+	var of []int32 // their weekdays
+	for i, x := range all {
+		if !out[i] {
+			raw, of = append(raw, x), append(of, weekday(from+int32(i)))
+		}
+	}
+	if h.days = len(raw); h.days < minHabitDays {
+		return h
 	}
 	sorted := slices.Clone(raw)
 	slices.Sort(sorted)
@@ -85,7 +105,7 @@ func (b *book) workOutHabit(today int32) habit {
 	}
 	var sum, n [7]float64
 	for i, x := range use {
-		w := weekday(from + int32(i))
+		w := of[i]
 		sum[w] += x
 		n[w]++
 	}
@@ -94,11 +114,58 @@ func (b *book) workOutHabit(today int32) habit {
 	}
 	var ss float64
 	for i, x := range use {
-		e := x - h.weekday[weekday(from+int32(i))]
+		e := x - h.weekday[of[i]]
 		ss += e * e
 	}
 	h.spread = math.Max(math.Sqrt(ss/float64(h.days-1)), minSpread*h.mean)
 	return h
+}
+
+// stopped marks the days, the first of them from, that say nothing of the habit:
+// those after the quota was used up where that stops or slows the line, and a run
+// of still days on weekdays that are mostly busy.
+func (b *book) stopped(from int32, all []float64) []bool {
+	out := make([]bool, len(all))
+	median := 0.0
+	if busy := slices.DeleteFunc(slices.Clone(all), func(x float64) bool { return x == 0 }); len(busy) > 0 {
+		slices.Sort(busy)
+		median = busy[len(busy)/2]
+	}
+	still := func(i int) bool { return all[i] < stillShare*median }
+	var balance [7]int // still days less busy ones
+	for i := range all {
+		if w := weekday(from + int32(i)); still(i) {
+			balance[w]++
+		} else {
+			balance[w]--
+		}
+	}
+	for i := 0; i < len(all); i++ {
+		end := i
+		for end < len(all) && still(end) {
+			end++
+		}
+		for long := end-i >= stillRun; i < end; i++ {
+			out[i] = long && balance[weekday(from+int32(i))] <= 0
+		}
+	}
+	for _, c := range b.cycles {
+		if c.quota == 0 || b.plan.OnExhaust == "overage" {
+			continue
+		}
+		limit := spentShare * float64(c.quota)
+		used := 0.0
+		for d := c.start; d < c.end; d++ {
+			i := int(d - from)
+			if i >= 0 && i < len(all) && used >= limit {
+				out[i] = true
+			}
+			if total := b.day(d).total; total > 0 {
+				used += float64(b.fix.grown(total, 1))
+			}
+		}
+	}
+	return out
 }
 
 // forecast walks the days left of the cycle.

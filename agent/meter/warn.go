@@ -23,13 +23,16 @@ const (
 	// warnChance is how sure the forecast must be to speak.
 	warnChance = 0.8
 	// A day is unusual when it is beyond all of: unusualTimes the usual weekday,
-	// unusualSpreads standard deviations above it, half more than the biggest day
+	// unusualSpreads standard deviations above it, twice the biggest day
 	// of four weeks; and large enough to matter.
 	unusualTimes   = 3.0
 	unusualSpreads = 4.0
-	unusualBiggest = 1.5
+	unusualBiggest = 2.0
 	unusualFloor   = 1 << 20 // bytes
 	unusualDays    = 7       // of habit before a day can be called unusual
+	// unusualDoubt widens all three while the habit is young, in days: after a week
+	// it doubles them, after eight it adds an eighth.
+	unusualDoubt = 7.0
 	// warnedCycles bounds the cycles whose warnings are remembered; more than one
 	// because a clock may come back.
 	warnedCycles = 3
@@ -173,7 +176,8 @@ func (b *book) unusual(now int64, quota uint64) bool {
 	raw := b.day(today).total
 	x := float64(b.fix.grown(raw, 1))
 	usual := h.weekday[weekday(today)]
-	return raw >= floor && x > unusualTimes*usual && x > usual+unusualSpreads*h.spread && float64(raw) > unusualBiggest*h.biggest
+	doubt := 1 + unusualDoubt/float64(h.days)
+	return raw >= floor && x > doubt*unusualTimes*usual && x > usual+doubt*unusualSpreads*h.spread && float64(raw) > doubt*unusualBiggest*h.biggest
 }
 
 // warnDates tells of the end of the plan and of the number.

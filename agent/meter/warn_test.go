@@ -228,3 +228,117 @@ func TestGuard(t *testing.T) {
 		t.Error("shares do not fall")
 	}
 }
+
+// How often an ordinary machine is called unusual in its first four weeks, and a
+// stuck one found: noise about a weekly rhythm, one day in twenty with an update.
+func TestUnusualInTheFirstWeeks(t *testing.T) {
+	const machines = 400
+	alarms, found := 0, 0
+	for seed := range uint64(machines) {
+		rng := rand.New(rand.NewPCG(seed, 12))
+		weekend, noise := 0.2+3*rng.Float64(), 0.2+0.4*rng.Float64()
+		use := func(at time.Time) uint64 {
+			x := 400e3 * math.Exp(noise*rng.NormFloat64())
+			if d := at.In(beijing).Weekday(); d == time.Saturday || d == time.Sunday {
+				x *= weekend
+			}
+			if rng.IntN(20) == 0 {
+				x *= 2
+			}
+			return uint64(x)
+		}
+		r := newRig(t, time.Date(2026, 4, 1, 15, 0, 0, 0, beijing))
+		r.plan(protocol.Plan{QuotaBytes: 100 << 20, CycleDay: 1})
+		r.move(use(r.at.Wall), 9*time.Hour-time.Second)
+		stuck := 8 + rng.IntN(20)
+		for day := range 28 {
+			n := use(r.at.Wall.Add(time.Minute))
+			if day == stuck && seed%4 == 0 {
+				n += 12 * MB // 30 times an ordinary day
+			}
+			r.move(n, 24*time.Hour)
+			for _, w := range r.warnings() {
+				if w.Kind != KindUnusual {
+					continue
+				}
+				if day == stuck && seed%4 == 0 {
+					found++
+				} else {
+					alarms++
+				}
+			}
+		}
+	}
+	t.Logf("%d false alarms of %d machines in four weeks, %d of %d stuck apps found", alarms, machines, found, machines/4)
+	if alarms > machines/100 || found < machines/4*95/100 {
+		t.Error("not what it says")
+	}
+}
+
+// A stopped day is no quiet day, and a machine's own rhythm is no stop.
+func TestTheForecastLeavesOutStoppedDays(t *testing.T) {
+	busy := func(time.Time) uint64 { return MB }
+	for _, tc := range []struct {
+		name string
+		plan protocol.Plan
+		use  func(at time.Time) uint64
+		want float64 // MB foretold for June, on the 6th
+	}{
+		{name: "stopped at the quota for the last eleven days of May", plan: protocol.Plan{QuotaBytes: 20 << 20, CycleDay: 1, OnExhaust: "stop"},
+			use: func(at time.Time) uint64 {
+				if at.Month() == time.May && at.Day() > 20 {
+					return 5 * kB // its modem asks, nobody answers
+				}
+				return busy(at)
+			}, want: 30},
+		{name: "slowed at the quota to a third", plan: protocol.Plan{QuotaBytes: 15 << 20, CycleDay: 1, OnExhaust: "throttle"},
+			use: func(at time.Time) uint64 {
+				if at.Month() == time.May && at.Day() > 15 {
+					return MB / 3
+				}
+				return busy(at)
+			}, want: 30},
+		{name: "a second price after the quota: those days are the habit too", plan: protocol.Plan{QuotaBytes: 15 << 20, CycleDay: 1, OnExhaust: "overage"},
+			use: func(at time.Time) uint64 {
+				if at.Month() == time.May && at.Day() > 15 {
+					return MB / 3
+				}
+				return busy(at)
+			}, want: 24},
+		{name: "away for the holidays, 1 to 8 May", plan: plan30,
+			use: func(at time.Time) uint64 {
+				if at.Month() == time.May && at.Day() <= 8 {
+					return 0
+				}
+				return busy(at)
+			}, want: 30},
+		{name: "a school: still from Friday to Sunday, each week", plan: plan30,
+			use: func(at time.Time) uint64 {
+				if d := at.Weekday(); d == time.Friday || d == time.Saturday || d == time.Sunday {
+					return 0
+				}
+				return busy(at)
+			}, want: 18},
+		{name: "off on single days now and then", plan: plan30,
+			use: func(at time.Time) uint64 {
+				if at.Day()%6 == 0 {
+					return 0
+				}
+				return busy(at)
+			}, want: 25},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, time.Date(2026, 4, 20, 0, 0, 0, 0, beijing))
+			r.plan(tc.plan)
+			for r.at.Wall.Before(time.Date(2026, 6, 6, 0, 0, 0, 0, beijing)) {
+				r.move(tc.use(r.at.Wall.In(beijing)), 24*time.Hour-time.Second)
+				r.at = r.at.Add(time.Second)
+				r.look()
+			}
+			f := r.m.Usage(r.at).Forecast
+			if got := float64(f.CycleEndBytes) / float64(MB); math.Abs(got-tc.want) > 0.1*tc.want {
+				t.Errorf("%.1f MB by the end of June, want about %.0f", got, tc.want)
+			}
+		})
+	}
+}
