@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"cellwarden/agent/board"
@@ -34,13 +33,8 @@ func NewHardware(cfg config.Config, rec *modem.Recorder) (Hardware, func(), erro
 	if err != nil {
 		return Hardware{}, nil, err
 	}
-	sel := board.Selection{Patterns: cfg.Data.Interfaces}
-	var mu sync.Mutex // the loop, the prober and the uplink all ask
-	read := func() ([]meter.Reading, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		return links.Read(clock.Now(), sel)
-	}
+	line := &dataLine{links: links, sel: board.Selection{Patterns: cfg.Data.Interfaces}}
+	read := func() ([]meter.Reading, error) { return line.read(clock.Now()) }
 	hw := Hardware{
 		Now:   clock.Now,
 		Timer: realTimer(clock.Now),
@@ -59,7 +53,7 @@ func NewHardware(cfg config.Config, rec *modem.Recorder) (Hardware, func(), erro
 			d := dataInterface(r)
 			return d.Addr != "" && routedFrom(addr) == d.Addr
 		},
-		WatchLinks: watchLinks(clock, sel),
+		WatchLinks: watchLinks(clock, line.selection),
 		HearTime:   func(source string, at time.Time) { clock.Tell(board.TimeSource(source), at) },
 	}
 	iface := func() string {
@@ -77,12 +71,17 @@ func NewHardware(cfg config.Config, rec *modem.Recorder) (Hardware, func(), erro
 	}
 	if cfg.Modem.Port != "none" {
 		spec := modemSpec(cfg, rec)
+		line.spec = &spec
 		hw.OpenModem = func(ctx context.Context) (Modem, error) {
 			found, err := anyModem(spec)
 			if err != nil {
 				return nil, err
 			}
-			return openModem(ctx, found)
+			m, err := openModem(ctx, found)
+			if err == nil {
+				line.opened(m.Port())
+			}
+			return m, err
 		}
 	}
 	return hw, func() { _ = links.Close() }, nil
@@ -264,14 +263,14 @@ func probeOver(cfg config.Config, iface func() string, clock *board.Clock) func(
 
 // watchLinks hears of interfaces that are deleted; nil where the kernel does not
 // tell (a sandbox without route netlink), and the polls count alone.
-func watchLinks(clock *board.Clock, sel board.Selection) func(context.Context, func(meter.Reading)) error {
+func watchLinks(clock *board.Clock, sel func() board.Selection) func(context.Context, func(meter.Reading)) error {
 	w, err := board.OpenLinkWatch()
 	if err != nil {
 		return nil
 	}
 	return func(ctx context.Context, gone func(meter.Reading)) error {
 		defer w.Close()
-		return w.Run(ctx, clock.Now, func() board.Selection { return sel }, func(e board.LinkEvent) {
+		return w.Run(ctx, clock.Now, sel, func(e board.LinkEvent) {
 			if e.Gone || e.Reading.Index == 0 {
 				gone(e.Reading)
 			}

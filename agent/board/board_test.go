@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sort"
 	"strings"
 	"syscall"
 	"testing"
@@ -257,6 +258,44 @@ func TestDataInterfaceOfAUSBModem(t *testing.T) {
 	}
 	if _, err := ReadSys(t.TempDir(), instant.Instant{}, Selection{}); err == nil {
 		t.Error("no /sys at all is no error")
+	}
+	// qmimux0 on wwan0, both named: the lower one counts.
+	for name, index := range map[string]string{"qmimux0": "7\n", "qmimux1": "8\n"} {
+		dir := filepath.Join(root, "class/net", name)
+		for file, data := range map[string]string{"ifindex": index, "statistics/rx_bytes": "900\n", "statistics/tx_bytes": "900\n"} {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, file)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(data), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink("../wwan0", filepath.Join(dir, "lower_wwan0")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for want, sel := range map[string]Selection{
+		"enx1:skip eth0:skip qmimux0:stacked qmimux1:stacked wwan0:counts": {Patterns: []string{"qmimux*"}, USBDevice: usb},
+		"enx1:skip eth0:skip qmimux0:counts qmimux1:counts wwan0:skip":     {Patterns: []string{"qmimux*"}},
+	} {
+		rs, err := ReadSys(root, instant.Instant{}, sel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range rs {
+			how := "counts"
+			if r.Skip {
+				how = "skip"
+			} else if r.Stacked {
+				how = "stacked"
+			}
+			got = append(got, r.Interface+":"+how)
+		}
+		sort.Strings(got)
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%s, want %s", s, want)
+		}
 	}
 }
 

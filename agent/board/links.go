@@ -142,10 +142,36 @@ func ReadSys(sysRoot string, now instant.Instant, sel Selection) ([]meter.Readin
 func (l *Links) readings(now instant.Instant, links []link, sel Selection) []meter.Reading {
 	ofUSB := sel.ofUSB(l.sysRoot)
 	readings := make([]meter.Reading, 0, len(links))
+	ours := map[string]bool{}
 	for _, k := range links {
-		readings = append(readings, l.reading(now, k, sel.matches(k.name, ofUSB)))
+		r := l.reading(now, k, sel.matches(k.name, ofUSB))
+		if !r.Skip {
+			ours[r.Interface] = true
+		}
+		readings = append(readings, r)
+	}
+	if len(ours) > 1 {
+		for i, r := range readings {
+			readings[i].Stacked = !r.Skip && l.stacked(r.Interface, ours)
+		}
 	}
 	return readings
+}
+
+// stacked reports whether an interface rests on another of the line (a VLAN, a
+// qmimux or rmnet_data on its wwan), which counts the same bytes. The lower one is
+// there first and stays last, so that one is counted.
+func (l *Links) stacked(name string, ours map[string]bool) bool {
+	lower, err := filepath.Glob(filepath.Join(l.sysRoot, "class/net", name, "lower_*"))
+	if err != nil {
+		return false // the pattern is bad for no name that the kernel allows
+	}
+	for _, at := range lower {
+		if ours[strings.TrimPrefix(filepath.Base(at), "lower_")] {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *Links) reading(now instant.Instant, k link, ours bool) meter.Reading {

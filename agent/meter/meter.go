@@ -90,6 +90,7 @@ type Reading struct {
 	TxBytes   uint64
 	Bits      int  // width of the driver's counter, 32 or 64
 	Skip      bool // present, but not a data interface: seen only to know what is old
+	Stacked   bool // rests on another data interface, which counts the same bytes
 }
 
 // line is what is remembered of one interface in this boot.
@@ -334,7 +335,7 @@ func (m *Meter) Look(at instant.Instant, seen []Reading) []protocol.Warning {
 		if r.Index > m.highIndex {
 			m.highIndex = r.Index
 		}
-		if r.Skip {
+		if r.Skip || r.Stacked {
 			continue
 		}
 		m.count(at, r, first, high)

@@ -208,3 +208,53 @@ func cpuTime(t *testing.T, pid int) time.Duration {
 	}
 	return sum
 }
+
+// A bridge on the line (as qmimux0 or rmnet_data0 on a wwan0) counts the same bytes
+// again, and both names are the line's: they count once. The address is the upper's.
+func TestAnInterfaceOnTopOfAnotherCountsOnce(t *testing.T) {
+	p := boardtest.NewPair(t, link)
+	p.Device.IP("link", "add", "wwan9", "type", "bridge")
+	p.Device.IP("link", "set", link, "master", "wwan9")
+	p.Device.IP("addr", "flush", "dev", link)
+	p.Device.IP("addr", "add", p.DeviceAddr+"/24", "dev", "wwan9")
+	p.Device.IP("link", "set", "wwan9", "up")
+	m := newMachine(t, p.Device, "1s", "")
+	m.start()
+	before, began := agree(t, m, p) // a new bridge has packets of its own
+	for range 5 {
+		p.Exchange(30_000, 200_000)
+		m.looked(1)
+	}
+	line, used := agree(t, m, p)
+	moved := line - before
+	used -= began
+	t.Logf("FIGURE two interfaces of one line, one on the other: kernel %d bytes, agent %d off", moved, used-moved)
+	if used != moved || moved < 5*230_000 {
+		t.Error("off")
+	}
+	s, err := m.client.Status(t.Context())
+	if err != nil || s.Network.Interface != "wwan9" {
+		t.Errorf("data go over %q (%v), want the one with the address", s.Network.Interface, err)
+	}
+}
+
+// Two interfaces at once are two counts in one sum.
+func TestTwoInterfacesAtOnce(t *testing.T) {
+	p := boardtest.NewPair(t, link)
+	tun := boardtest.OpenTun(t, p.Device, "wwan1")
+	p.Device.IP("addr", "add", "10.78.0.2/24", "dev", "wwan1")
+	p.Device.IP("link", "set", "wwan1", "up")
+	before := kernel(t, p)
+	m := newMachine(t, p.Device, "1s", "")
+	m.start()
+	const n, size = 40, 1000 + 28
+	p.Exchange(30_000, 200_000)
+	tun.Echo("10.78.0.9:9", n)
+	line, used := agree(t, m, p)
+	moved := line - int64(before) + 2*n*size
+	t.Logf("FIGURE two interfaces at once: moved %d bytes, agent %d off", moved, used-moved)
+	if used != moved {
+		t.Error("off")
+	}
+	tun.Close()
+}
