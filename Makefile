@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build all-targets test lint bench clean
+.PHONY: help demo build all-targets packages sbom test lint bench clean
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -32,6 +32,12 @@ build: ## the device's binary into build/; TARGET=armv7 (or another) for a board
 
 all-targets: ## the device's binary for every target, with SHA-256 sums
 	@scripts/build.sh -s $$(scripts/build.sh -l)
+
+packages: ## .deb, .ipk, .tar.gz and the Android bundle into dist/
+	@scripts/package.sh
+
+sbom: ## bill of materials and licences of every target into dist/
+	@scripts/package.sh sbom
 
 test: ## everything, after installing what the tests use (needs root for that)
 	@scripts/test-deps.sh
