@@ -186,7 +186,7 @@ func (m *machine) paths(t *targets.Target) {
 		switch {
 		case err != nil:
 			m.add("state", CheckMissing, dir)
-		case st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC:
+		case inMemory(st):
 			m.add("state_memory", CheckMissing, dir)
 		case !writable(real):
 			m.add("state", CheckMissing, dir)
@@ -197,13 +197,19 @@ func (m *machine) paths(t *targets.Target) {
 	if dir := t.Paths.Run; dir != "" {
 		real, st, err := m.statfs(dir)
 		m.must("run", err == nil && writable(real), dir)
-		if err == nil && st.Type != unix.TMPFS_MAGIC && st.Type != unix.RAMFS_MAGIC {
+		if err == nil && !inMemory(st) {
 			m.add("run_flash", CheckMissing, dir)
 		}
 	}
 	if dir := t.Paths.Config; dir != "" {
 		m.must("config", m.there(dir), dir)
 	}
+}
+
+// inMemory compares 32 bits: the field is signed and of another width on each
+// architecture.
+func inMemory(st unix.Statfs_t) bool {
+	return uint32(st.Type) == unix.TMPFS_MAGIC || uint32(st.Type) == unix.RAMFS_MAGIC
 }
 
 // statfs looks at dir, or at the nearest directory above it that is there: the
