@@ -30,6 +30,7 @@ import (
 	"cellwarden/agent/meter"
 	"cellwarden/agent/uplink"
 	"cellwarden/modem"
+	"cellwarden/modem/modemtest"
 	"cellwarden/protocol"
 )
 
@@ -157,6 +158,7 @@ type console struct {
 	client mqtt.Client
 	got    chan protocol.Envelope
 	later  []protocol.Envelope
+	parts  int // of the newest bundle
 	up     chan bool
 }
 
@@ -343,10 +345,78 @@ func TestCommandsOverMosquitto(t *testing.T) {
 	}
 }
 
+// TestABundleInSeveralParts: a full recorder takes several messages; joined in
+// order they are one recording with every line. One that the day's bytes cannot
+// bear is refused with the figure.
+func TestABundleInSeveralParts(t *testing.T) {
+	t.Parallel()
+	rec := modem.NewRecorder()
+	sc, err := modemtest.Builtin("healthy-quectel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := modem.Open(t.Context(), modem.Spec{Recorder: rec, Opener: func(ctx context.Context) (io.ReadWriteCloser, error) {
+		return modemtest.Pipe(t.Context(), sc, modemtest.NewClock(1)), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	const lines = 600
+	for range lines { // words that do not compress
+		word := make([]byte, 80)
+		for i := range word {
+			word[i] = 'A' + byte(rng.IntN(26))
+		}
+		m.Do(t.Context(), "AT+"+string(word), testPatience)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	addr := mosquittoOn(t, "")
+	soon := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	for _, x := range []struct {
+		name   string
+		budget uint64
+		says   string
+	}{
+		{"within the day's bytes", 400_000, ""},
+		{"beyond them", 20_000, "are left of uplink.daily_budget_bytes"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			cfg := testConfig(t, "tcp://"+addr)
+			cfg.Uplink.Commands = []string{"bundle"}
+			cfg.Uplink.DailyBudgetBytes = x.budget
+			c := newConsole(t, addr)
+			runAgent(t, Options{Config: cfg, Hardware: bareHardware(trustedNow), Recorder: rec})
+			c.online()
+			c.send(signed(t, nil, "", protocol.Command{ID: "rec", Expires: soon, Do: "bundle"}))
+			if x.says != "" {
+				if r := c.reply(); r.ID != "rec" || r.OK || !strings.Contains(r.Error, x.says) {
+					t.Errorf("%+v", r)
+				}
+				return
+			}
+			var got []struct{ Lines []string }
+			if err := json.Unmarshal(c.bundle("rec"), &got); err != nil || len(got) != 1 {
+				t.Fatalf("%d recordings, %v", len(got), err)
+			}
+			want, _ := rec.Records()
+			if len(want) < 2*lines || len(got[0].Lines) != len(want) {
+				t.Errorf("%d lines came, %d were recorded", len(got[0].Lines), len(want))
+			}
+			if c.parts < 3 {
+				t.Errorf("it took %d parts; the test needs a longer recording", c.parts)
+			}
+		})
+	}
+}
+
 // bundle puts the parts of a bundle together.
 func (c *console) bundle(id string) []byte {
 	c.t.Helper()
 	var gz []byte
+	defer func() { c.t.Logf("a bundle of %d parts, %d bytes packed", c.parts, len(gz)) }()
 	for n := 1; ; n++ {
 		r := c.reply()
 		var part protocol.BundlePart
@@ -354,6 +424,7 @@ func (c *console) bundle(id string) []byte {
 			c.t.Fatalf("part %d: %+v", n, r)
 		}
 		gz = append(gz, part.GZ...)
+		c.parts = part.Parts
 		if part.Part == part.Parts {
 			break
 		}
