@@ -291,11 +291,15 @@ func (l *loop) newUplink(o Options, id string) *uplink.Uplink {
 		timing.KeepAlive = u.KeepAlive.Std()
 	}
 	l.overData = o.overData()
+	handle, inTPM := u.TPMHandle()
+	if inTPM {
+		u.KeyFile = ""
+	}
 	opt := uplink.Options{Device: id, Prefix: u.TopicPrefix, Brokers: u.Brokers, Source: l.queue, Now: o.Hardware.Now,
 		OnEvent: func(e uplink.Event) { l.fromUplink(e, files) }, ClientID: u.ClientID, User: u.Username,
 		Interface: o.boundTo,
 		Secret:    func() (string, error) { p, err := u.BrokerPassword(); return p.Reveal(), err },
-		TLS: uplink.TLS{CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, ServerName: u.ServerName, Pins: u.PinSHA256,
+		TLS: uplink.TLS{CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, KeyHandle: handle, ServerName: u.ServerName, Pins: u.PinSHA256,
 			SessionFile: filepath.Join(o.Config.Store.Dir, "tls.sessions")},
 		Admit: l.admit, Window: u.Window, State: state, Timing: timing, Mark: board.OwnMark}
 	if servers := ownServers(o.Config.Probes, os.DirFS("/")); servers != nil {

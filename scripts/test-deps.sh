@@ -13,6 +13,8 @@ qemu-arm         qemu-user          that the ARM binaries run
 ip               iproute2           binding, routes and counters in network namespaces
 nft              nftables           dropped and rejected packets
 mkfs.ext4        e2fsprogs          flash wear, a full disk
+swtpm            swtpm              that the uplink'\''s key may be in a TPM
+tpm2_readpublic  tpm2-tools         that the uplink'\''s key may be in a TPM
 mount            mount              flash wear, a full disk
 gammu            gammu              that an independent program can use the simulated modem
 smsd             smstools           that an SMS daemon can use it

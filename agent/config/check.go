@@ -212,7 +212,11 @@ func (k *checker) uplink(u Uplink) {
 	k.absolute("uplink.password_file", u.PasswordFile)
 	k.absolute("uplink.ca_file", u.CAFile)
 	k.absolute("uplink.cert_file", u.CertFile)
-	k.absolute("uplink.key_file", u.KeyFile)
+	if handle, ok := u.TPMHandle(); !ok {
+		k.absolute("uplink.key_file", u.KeyFile)
+	} else if handle == 0 {
+		k.add("uplink.key_file", fmt.Sprintf("%q names no key that stays in a TPM", u.KeyFile), `write its persistent handle, such as "tpm:0x81000001"`)
+	}
 	if u.CertFile != "" && u.KeyFile == "" {
 		k.add("uplink.cert_file", "has no key beside it", "set key_file too", "uplink.key_file")
 	}
@@ -450,7 +454,7 @@ func CheckFiles(c Config) []Problem {
 		{"diag.weights_file", c.Diag.WeightsFile, false},
 		{"carrier.file", c.Carrier.File, false},
 	} {
-		if f.path == "" {
+		if f.path == "" || strings.HasPrefix(f.path, tpmPrefix) {
 			continue
 		}
 		file, err := os.Open(f.path)

@@ -104,6 +104,23 @@ type Uplink struct {
 	DailyBudgetBytes uint64   `toml:"daily_budget_bytes"`
 }
 
+// tpmPrefix begins a key_file that is no file but a key in the board's TPM.
+const tpmPrefix = "tpm:"
+
+// TPMHandle is the handle in a key_file such as "tpm:0x81000001"; 0 where it is
+// none of a persistent key. ok is false where key_file is a file.
+func (u Uplink) TPMHandle() (handle uint32, ok bool) {
+	text, ok := strings.CutPrefix(u.KeyFile, tpmPrefix)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text, 0, 32)
+	if err != nil || n>>24 != 0x81 { // TPM 2.0 part 2: TPM_HT_PERSISTENT
+		return 0, true
+	}
+	return uint32(n), true
+}
+
 // Probes are the reachability tests.
 type Probes struct {
 	ThirdParty       []string `toml:"third_party"` // "address:port", two owners

@@ -187,6 +187,11 @@ func (u *Uplink) shake(ctx context.Context, b broker, cfg *tls.Config) (*tls.Con
 	if err := conn.HandshakeContext(ctx); err != nil {
 		u.emit(tcp.since())
 		tcp.abort()
+		if len(cfg.Certificates) > 0 {
+			if k, ok := cfg.Certificates[0].PrivateKey.(*tpmKey); ok && k.failed != nil {
+				return nil, nil, &stageError{WhyOwnCert, k.failed}
+			}
+		}
 		return nil, nil, &stageError{WhyTLS, err}
 	}
 	return conn, tcp, nil

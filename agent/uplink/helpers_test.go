@@ -209,6 +209,12 @@ var started = time.Now()
 // start runs an uplink on store until the test ends.
 func start(t testing.TB, s *store, change func(*Options)) *running {
 	t.Helper()
+	return startIn(t, func(f func()) { f() }, s, change)
+}
+
+// startIn is start with the goroutine of Run where in puts it.
+func startIn(t testing.TB, in func(func()), s *store, change func(*Options)) *running {
+	t.Helper()
 	r := &running{t: t, store: s, done: make(chan error, 1), news: make(chan struct{})}
 	opt := Options{Device: device, Source: s, Now: now, OnEvent: r.on, Timing: quick}
 	change(&opt)
@@ -216,7 +222,7 @@ func start(t testing.TB, s *store, change func(*Options)) *running {
 	r.up.dialled = func(c *counted) { r.conn.Store(c) }
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
-	go func() { r.done <- r.up.Run(ctx) }()
+	go in(func() { r.done <- r.up.Run(ctx) })
 	t.Cleanup(func() { r.stop() })
 	return r
 }
@@ -439,6 +445,9 @@ type mosquitto struct {
 	dir  string
 	addr string
 	cmd  *exec.Cmd
+
+	command func(name string, args ...string) *exec.Cmd
+	dial    func(addr string) (net.Conn, error)
 }
 
 // newMosquitto starts mosquitto with extra lines in its config.
@@ -447,15 +456,31 @@ func newMosquitto(t testing.TB, extra string) *mosquitto {
 	if _, err := mosquittoPath(); err != nil {
 		t.Skip("SKIP: mosquitto not installed: apt-get install mosquitto")
 	}
-	m := &mosquitto{t: t, dir: t.TempDir(), addr: freeAddr(t)}
-	_, port, _ := net.SplitHostPort(m.addr)
-	conf := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nuser root\n%s\n", port, m.dir, extra)
+	m := &mosquitto{t: t, addr: freeAddr(t), command: mortal, dial: func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }}
+	m.setUp(extra)
+	return m
+}
+
+// mortal is a command that ends with this process. (Where threads end on the way,
+// as in boardtest's Run, the kernel would take their end for ours.)
+func mortal(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// setUp writes the config and starts the broker at m.addr.
+func (m *mosquitto) setUp(extra string) {
+	t := m.t
+	t.Helper()
+	m.dir = t.TempDir()
+	host, port, _ := net.SplitHostPort(m.addr)
+	conf := fmt.Sprintf("listener %s %s\nallow_anonymous true\npersistence true\npersistence_location %s/\nautosave_interval 1\nautosave_on_changes true\nmax_queued_messages 0\nuser root\n%s\n", port, host, m.dir, extra)
 	if err := os.WriteFile(filepath.Join(m.dir, "m.conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m.start()
 	t.Cleanup(m.kill)
-	return m
 }
 
 // freeAddr finds a port below the range from which the kernel gives ports to
@@ -484,19 +509,18 @@ func mosquittoPath() (string, error) {
 func (m *mosquitto) start() {
 	m.t.Helper()
 	path, _ := mosquittoPath()
-	m.cmd = exec.Command(path, "-c", filepath.Join(m.dir, "m.conf"))
+	m.cmd = m.command(path, "-c", filepath.Join(m.dir, "m.conf"))
 	log, err := os.OpenFile(filepath.Join(m.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	defer log.Close()
 	m.cmd.Stderr = log
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
 	for end := time.Now().Add(patient); ; {
-		conn, err := net.Dial("tcp", m.addr)
+		conn, err := m.dial(m.addr)
 		if err == nil {
 			conn.Close()
 			return

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,14 +23,15 @@ type TLS struct {
 	CAFile     string   // PEM; "": the system's authorities
 	CertFile   string   // PEM, our own certificate and its chain
 	KeyFile    string   // PEM
+	KeyHandle  uint32   // instead of KeyFile: an ECDSA P-256 key that a TPM 2.0 keeps under this handle
 	ServerName string   // default: the host of the address
 	Pins       []string // SHA-256 of a public key (SPKI) in the verified chain, base64; any one suffices
 	AllowTLS12 bool     // for brokers without TLS 1.3; costs one more round trip
 	// SessionFile keeps the session tickets over a restart, mode 0600: it makes
 	// the first handshake 1 to 2 KB cheaper. "": in memory only.
 	SessionFile string
-	// Cert gives our certificate where the key is not in a file (a TPM).
-	Cert func() (*tls.Certificate, error)
+	// OpenTPM opens the TPM that has KeyHandle; nil: the board's own.
+	OpenTPM func() (io.ReadWriteCloser, error)
 }
 
 // maxPEM bounds a certificate file: the largest bundle of all public
@@ -40,7 +42,7 @@ const maxPEM = 1 << 20
 const expiryWarning = 30 * 24 * time.Hour
 
 func (t TLS) check() error {
-	if (t.CertFile == "") != (t.KeyFile == "") {
+	if (t.CertFile == "") != (t.KeyFile == "" && t.KeyHandle == 0) {
 		return errors.New("uplink: a client certificate needs both its file and the file of its key")
 	}
 	for _, p := range t.Pins {
@@ -147,15 +149,15 @@ func (u *Uplink) dated(cs tls.ConnectionState) {
 
 // ownCert loads our certificate; nil when there is none.
 func (t TLS) ownCert() (*tls.Certificate, error) {
-	if t.Cert != nil {
-		return t.Cert()
-	}
 	if t.CertFile == "" {
 		return nil, nil
 	}
 	cert, err := readPEM(t.CertFile)
 	if err != nil {
 		return nil, err
+	}
+	if t.KeyHandle != 0 {
+		return t.tpmCert(cert)
 	}
 	key, err := readPEM(t.KeyFile)
 	if err != nil {
