@@ -231,6 +231,10 @@ func (l *loop) step(ev core.Event) {
 			case l.line.cycles <- struct{}{}:
 			default:
 			}
+		case core.HearTime:
+			if l.hw.HearTime != nil {
+				l.hw.HearTime(string(board.TimeCloud), e.Wall)
+			}
 		case core.SendBundle:
 			l.sendBundle(e.ID)
 		case core.Log:

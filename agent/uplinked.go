@@ -46,7 +46,7 @@ func (l *loop) fromUplink(e uplink.Event, files *stateDir) {
 			l.uplink.sent += uint64(len(e.Seqs))
 		})
 	case uplink.Commanded:
-		l.events <- core.Received{At: core.At{Instant: e.At}, Raw: e.Raw}
+		l.events <- core.Received{At: core.At{Instant: e.At}, Raw: e.Raw, Retained: e.Retained}
 	case uplink.Traffic:
 		l.events <- core.Spent{At: at, Bytes: e.WireBytes}
 		if err := l.budget.spend(e.WireBytes, at.Instant); err != nil {

@@ -201,7 +201,7 @@ type Command struct {
 	V       int             `json:"v"`
 	ID      string          `json:"id"`      // unique; a seen id is refused
 	Expires string          `json:"expires"` // RFC 3339; refused after, when the clock is trusted
-	Do      string          `json:"do"`      // plan, sim_status, neighbours, diagnose, report, bundle, confirm, config
+	Do      string          `json:"do"`      // plan, sim_status, neighbours, diagnose, report, bundle, confirm, time, config
 	Args    json.RawMessage `json:"args,omitempty"`
 	Sig     string          `json:"sig,omitempty"`
 }
@@ -228,6 +228,11 @@ type Settings struct {
 type ConfigArgs struct {
 	Settings
 	Reset bool `json:"reset,omitempty"`
+}
+
+// TimeArgs are the args of "time": what the time is, RFC 3339.
+type TimeArgs struct {
+	Now string `json:"now"`
 }
 
 // BundlePart is the result in each answer to "bundle": joined in order of Part,

@@ -21,7 +21,7 @@ import (
 )
 
 // CommandNames are the commands that the backend may be allowed to send.
-var CommandNames = []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "config"}
+var CommandNames = []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config"}
 
 // brokerSchemes are those that paho understands; true means TLS.
 var brokerSchemes = map[string]bool{
@@ -262,8 +262,10 @@ func (k *checker) uplink(u Uplink) {
 			k.add("uplink.command_keys", "is not an Ed25519 public key", "write its 32 bytes in base64, 44 characters")
 		}
 	}
-	if slices.Contains(u.Commands, "config") && len(u.CommandKeys) == 0 {
-		k.add("uplink.commands", `"config" lets a broker change this device, and no key signs it`, "set command_keys, or take config out", "uplink.command_keys")
+	for _, name := range []string{"config", "time"} {
+		if slices.Contains(u.Commands, name) && len(u.CommandKeys) == 0 {
+			k.add("uplink.commands", fmt.Sprintf("%q lets a broker change this device, and no key signs it", name), "set command_keys, or take "+name+" out", "uplink.command_keys")
+		}
 	}
 	k.between("uplink.report_every", u.ReportEvery, time.Minute, 7*24*time.Hour)
 	between(k, "uplink.daily_budget_bytes", u.DailyBudgetBytes, 5_000, 1<<40)

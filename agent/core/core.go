@@ -313,7 +313,7 @@ func (c *Core) Step(ev Event) []Effect {
 	case Delivered:
 		c.delivered(e)
 	case Received:
-		c.command(e.Raw)
+		c.command(e.Raw, e.Retained)
 	case Handed:
 		c.machineEvent(e)
 		judge = false

@@ -70,10 +70,11 @@ type (
 		Count int
 		Bytes uint64
 	}
-	// Received is one raw command from the broker.
+	// Received is one raw command from the broker. Retained: the broker had kept it.
 	Received struct {
 		At
-		Raw []byte
+		Raw      []byte
+		Retained bool
 	}
 	// Handed is an event of the machine's own. Happened is set where the machine
 	// says when.
@@ -174,6 +175,8 @@ type (
 	CycleRadio struct{ Why string }
 	// SendBundle answers the command ID with the flight recorder's content.
 	SendBundle struct{ ID string }
+	// HearTime hands on what the backend says the time is, just now.
+	HearTime struct{ Wall time.Time }
 	// Log writes one line; Attrs are key, value pairs.
 	Log struct {
 		Level int
@@ -191,4 +194,5 @@ func (Block) effect()       {}
 func (Answer) effect()      {}
 func (CycleRadio) effect()  {}
 func (SendBundle) effect()  {}
+func (HearTime) effect()    {}
 func (Log) effect()         {}

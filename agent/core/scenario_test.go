@@ -308,7 +308,7 @@ func (w *world) happen(line string) {
 		if err != nil {
 			w.t.Fatalf("%s: %s: %v", w.sc.Name, verb, err)
 		}
-		w.step(Received{At{w.instant()}, raw})
+		w.step(Received{At: At{w.instant()}, Raw: raw})
 	case "clock": // the wall clock is set: to a time, or untrusted
 		rest, w.doubted = strings.TrimSuffix(rest, " untrusted"), strings.HasSuffix(rest, "untrusted")
 		if rest == "untrusted" {

@@ -54,7 +54,7 @@ func (x *commanded) do(do, args string) (r protocol.Reply, kept []byte) {
 		x.t.Fatal(err)
 	}
 	answers := 0
-	for _, e := range x.c.Step(Received{At{x.now}, raw}) {
+	for _, e := range x.c.Step(Received{At: At{x.now}, Raw: raw}) {
 		switch e := e.(type) {
 		case Store:
 			if e.Type == protocol.TypeReply {

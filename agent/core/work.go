@@ -286,7 +286,7 @@ func (c *Core) maybeCycle() {
 
 // command carries out one message from the backend. Every one is answered;
 // what a command may do is a list in the config, and nothing reaches a shell.
-func (c *Core) command(raw []byte) {
+func (c *Core) command(raw []byte, retained bool) {
 	cmd, err := protocol.DecodeCommand(raw)
 	if err != nil {
 		c.emit(Log{LevelWarn, "command refused", []any{"error", err.Error()}})
@@ -308,7 +308,7 @@ func (c *Core) command(raw []byte) {
 		return
 	}
 	c.dirty, c.urgent = true, true
-	c.obey(cmd)
+	c.obey(cmd, retained)
 }
 
 func (c *Core) refuse(cmd protocol.Command, err error) {
@@ -316,7 +316,7 @@ func (c *Core) refuse(cmd protocol.Command, err error) {
 	c.reply(cmd.ID, err, nil)
 }
 
-func (c *Core) obey(cmd protocol.Command) {
+func (c *Core) obey(cmd protocol.Command, retained bool) {
 	switch cmd.Do {
 	case "plan":
 		var a protocol.PlanArgs
@@ -378,11 +378,34 @@ func (c *Core) obey(cmd protocol.Command) {
 		c.reply(cmd.ID, nil, nil)
 	case "bundle":
 		c.emit(SendBundle{ID: cmd.ID})
+	case "time":
+		c.reply(cmd.ID, c.tellTime(cmd, retained), nil)
 	case "config":
 		c.configure(cmd)
 	default:
 		c.reply(cmd.ID, fmt.Errorf("%q is not something this version can do", cmd.Do), nil)
 	}
+}
+
+// tellTime believes a signed time that has just been sent: the session is clean,
+// so that only a retained message can be old.
+func (c *Core) tellTime(cmd protocol.Command, retained bool) error {
+	if len(c.opt.Keys) == 0 {
+		return fmt.Errorf("the time is taken from a signed command only; set uplink.command_keys")
+	}
+	if retained {
+		return fmt.Errorf("this time was kept by the broker; send it without retain")
+	}
+	var is protocol.TimeArgs
+	if err := decode(cmd.Args, &is); err != nil {
+		return err
+	}
+	wall, err := time.Parse(time.RFC3339, is.Now)
+	if err != nil {
+		return fmt.Errorf("args.now: want RFC 3339, such as 2026-11-22T04:21:07Z")
+	}
+	c.emit(HearTime{wall})
+	return nil
 }
 
 func decode(args json.RawMessage, to any) error {

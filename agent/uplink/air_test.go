@@ -113,7 +113,7 @@ func TestOnTheAir(t *testing.T) {
 		}
 		ping = min(ping, float64(r.weigh()-before))
 	}
-	day := ping * (24 * time.Hour).Seconds() / (DefaultTiming.KeepAlive - pingGrace).Seconds()
+	day := ping * (24 * time.Hour).Seconds() / (DefaultTiming.KeepAlive - pingLead).Seconds()
 	t.Logf("one ping and its answer: %.0f B", ping)
 	figure("an idle day, from the ping", day, 15_000)
 	report := lone - 300 + 400 // a state report of 400 B goes like an alert

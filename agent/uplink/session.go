@@ -27,10 +27,11 @@ const (
 	urgentRoom = 8
 	// urgentMax is how many urgent messages are taken when only those may go.
 	urgentMax = 8
-	// pingGrace is how long an answer to a ping may take, and how much earlier
-	// than the keepalive a ping is sent, so that a silent link is found within
-	// one keepalive and 10 s although paho looks only every 5 s.
+	// pingGrace is how long an answer to a ping may take. pingLead is how much
+	// earlier than the keepalive a ping is sent: paho looks only every 5 s, so a
+	// silent link is found within one keepalive and 8 s.
 	pingGrace = 10 * time.Second
+	pingLead  = 12 * time.Second
 	// stopGrace is what a good-bye may take: the message, its PUBACK and what is
 	// under way.
 	stopGrace = 2 * time.Second
@@ -153,7 +154,7 @@ func (u *Uplink) clientOptions(l *link, password string) *mqtt.ClientOptions {
 	o.SetWriteTimeout(u.t.Write)
 	ka, grace := l.keepAlive, pingGrace
 	if ka >= 6*pingGrace {
-		ka -= pingGrace
+		ka -= pingLead
 	} else {
 		grace = ka / 2 // in tests and on plain networks
 	}

@@ -520,7 +520,7 @@ func TestPingBound(t *testing.T) {
 		u := New(Options{Device: device})
 		o := u.clientOptions(&link{keepAlive: ka, lost: make(chan error, 1)}, "")
 		worst := time.Duration(o.KeepAlive)*time.Second + look + o.PingTimeout + look
-		if worst > ka+10*time.Second {
+		if worst > ka+8*time.Second {
 			t.Errorf("keepalive %s: found after %s", ka, worst)
 		}
 		if o.AutoReconnect || !o.CleanSession || o.ConnectRetry || o.WriteTimeout == 0 {
