@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strings"
 
 	"cellwarden/agent/board"
 	"cellwarden/agent/cli"
@@ -101,7 +100,7 @@ func targetList(env cli.Env) int {
 
 // targetCheck prints one line a promise, with the cure below what is missing.
 func targetCheck(env cli.Env, b config.Board, root string, asJSON bool, lang text.Lang) int {
-	checks := board.CheckTarget(root, b.Target, runtime.GOARCH, thisBuild())
+	checks := board.CheckTarget(root, b.Target, runtime.GOARCH, board.Build)
 	code := 0
 	for _, c := range checks {
 		if c.State == board.CheckMissing {
@@ -133,21 +132,4 @@ func targetCheck(env cli.Env, b config.Board, root string, asJSON bool, lang tex
 		}
 	}
 	return code
-}
-
-// thisBuild is which of scripts/build.sh's builds runs now, "" when it does not say.
-func thisBuild() string {
-	if runtime.GOARCH != "arm" {
-		return runtime.GOARCH
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	for _, s := range info.Settings {
-		if level, _, _ := strings.Cut(s.Value, ","); s.Key == "GOARM" {
-			return "armv" + level
-		}
-	}
-	return ""
 }

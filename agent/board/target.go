@@ -119,6 +119,9 @@ func (m *machine) glob(pattern string) []string {
 	return found
 }
 
+// below is a path that glob has found, without the root.
+func (m *machine) below(found string) string { return strings.TrimPrefix(found, m.root) }
+
 func (m *machine) identity(t *targets.Target, f targets.Facts) {
 	rank, by := t.Match(f)
 	if rank == 0 {
@@ -266,9 +269,8 @@ func (m *machine) modem(d targets.Modem) {
 	vendor, product, _ := strings.Cut(d.USB, ":")
 	device := ""
 	for _, id := range m.glob("sys/bus/usb/devices/*/idVendor") {
-		dir := filepath.Dir(id)
-		rel, err := filepath.Rel(m.root, dir)
-		if err == nil && m.read(rel+"/idVendor") == vendor && m.read(rel+"/idProduct") == product {
+		rel := m.below(filepath.Dir(id))
+		if m.read(rel+"/idVendor") == vendor && m.read(rel+"/idProduct") == product {
 			device = rel
 		}
 	}
@@ -277,8 +279,8 @@ func (m *machine) modem(d targets.Modem) {
 		return
 	}
 	for _, number := range m.glob(device + ":*/bInterfaceNumber") {
-		rel, err := filepath.Rel(m.root, filepath.Dir(number))
-		if err != nil || m.read(rel+"/bInterfaceNumber") != fmt.Sprintf("%02x", *d.USBInterface) {
+		rel := m.below(filepath.Dir(number))
+		if m.read(rel+"/bInterfaceNumber") != fmt.Sprintf("%02x", *d.USBInterface) {
 			continue
 		}
 		// usb-serial puts ttyUSB2 below the interface, cdc_acm tty/ttyACM0.
