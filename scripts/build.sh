@@ -58,28 +58,6 @@ readonly TAGS=nethttpomithttp2
 # compile -d help); a later Go may do without one of them.
 readonly GCFLAGS="all=-l -d=variablemakethreshold=0,noopendefer=1,maxshapelen=16"
 
-# overlay DIR: the compiler reads three files of the standard library in which one
-# function each returns at once, since what it leads to is always linked in:
-#   net/http.ProxyFromEnvironment finds no proxy, and httpguts.PunycodeHostPort
-#     leaves a host as it is: 195 kB of tables for names beyond ASCII. The default
-#     transport, Request.Write and paho name them; the agent dials by itself and
-#     writes its few requests by hand.
-#   regexp/syntax.unicodeTable knows no \p{Greek}: 75 kB of tables. A pattern that
-#     wants one is refused with an error; \d, (?i) and the rest are as ever.
-# A Go that words them otherwise is left as it is: then the test of the binary speaks.
-overlay() {
-	src=$(go env GOROOT)/src all=
-	while read -r file function result; do
-		sed "s/^func $function(.* {\$/& return $result/" "$src/$file" >"$1/$function.go"
-		all="$all${all:+, }\"$src/$file\": \"$1/$function.go\""
-	done <<-end
-		net/http/transport.go                               ProxyFromEnvironment nil, nil
-		vendor/golang.org/x/net/http/httpguts/httplex.go    PunycodeHostPort     v, nil
-		regexp/syntax/parse.go                              unicodeTable         nil, nil, 0
-	end
-	echo "{\"Replace\": {$all}}" >"$1/overlay.json"
-}
-
 # build NAME FILE LIMIT [VARIABLE=VALUE...]; a LIMIT of 0 is none.
 build() {
 	name=$1 file=$2 limit=$3 round=
@@ -101,7 +79,9 @@ build() {
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-overlay "$tmp"
+# Without what no part of the agent uses, but the standard library always links
+# in: 0.6 MB (scripts/overlay). It runs here, whatever it is that is built.
+env GOOS= GOARCH= GOARM= GOFLAGS= go run ./scripts/overlay "$tmp"
 mkdir -p "$out"
 over=
 for target; do
