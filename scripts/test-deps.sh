@@ -18,6 +18,8 @@ tpm2_readpublic  tpm2-tools         that the uplink'\''s key may be in a TPM
 mount            mount              flash wear, a full disk
 gammu            gammu              that an independent program can use the simulated modem
 smsd             smstools           that an SMS daemon can use it
+nats-server      nats-server        the uplink against NATS
+rabbitmq-server  rabbitmq-server    the uplink against RabbitMQ
 ModemManager     modemmanager       that ModemManager reads what it plays
 gdbus            libglib2.0-bin     that ModemManager reads what it plays
 dbus-daemon      dbus-daemon        that ModemManager reads what it plays
