@@ -99,8 +99,11 @@ install() {
 	chmod +x "$here/cellwarden"
 	version=$("$here/cellwarden" version 2>/dev/null) || die "the program does not run on this CPU ($(uname -m)): take the archive for it"
 	need=$(($(wc -c <"$here/cellwarden") / 1024 + 256))
-	room=$(df -k "$(dirname "$BIN")" | awk 'END { print $(NF-2) }')
-	[ "$room" -ge "$need" ] || die "$(dirname "$BIN") has $room KiB of room, $need are needed"
+	room=$(df -k "$(dirname "$BIN")" 2>/dev/null | awk 'END { print $(NF-2) }')
+	case $room in
+	'' | *[!0-9]*) ;; # df cannot tell
+	*) [ "$room" -ge "$need" ] || die "$(dirname "$BIN") has $room KiB of room, $need are needed" ;;
+	esac
 
 	add_user
 	mkdir -p "$LIB" "$ETC" "$STATE" "$(dirname "$BIN")" "$(dirname "$INIT")" /etc/default
