@@ -40,6 +40,7 @@ func (m *Meter) settle(at instant.Instant) {
 	}
 	old := m.mark
 	m.mark, m.heard = m.heard, modemMark{}
+	m.urgent = m.urgent || old.ord == 0 // from here on a cut's gap can be closed
 	if old.ord == 0 || old.ord == m.ord || m.mark.modem <= old.modem {
 		return
 	}

@@ -25,6 +25,7 @@ on_exhaust = "overage"
 // The machine's traffic stops at the quota, the agent's and DNS pass, and all is
 // undone when the agent ends, or when it starts after a crash.
 func TestBlockAtTheQuota(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("SKIPPED, NOT PROVED: nft is missing (apt install nftables)")
 	}

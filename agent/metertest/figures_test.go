@@ -44,6 +44,7 @@ func agree(t *testing.T, m *machine, p *boardtest.Pair) (line, used int64) {
 }
 
 func TestPlainTraffic(t *testing.T) {
+	t.Parallel()
 	p := boardtest.NewPair(t, link)
 	p.Exchange(1000, 5000) // moved before the agent came: not its to count
 	before := kernel(t, p)
@@ -62,6 +63,7 @@ func TestPlainTraffic(t *testing.T) {
 }
 
 func TestKillOnTheSameInterface(t *testing.T) {
+	t.Parallel()
 	p := boardtest.NewPair(t, link)
 	before := kernel(t, p)
 	m := newMachine(t, p.Device, "1s", "")
@@ -85,6 +87,7 @@ func TestKillOnTheSameInterface(t *testing.T) {
 }
 
 func TestKillAndRecreatedInterface(t *testing.T) {
+	t.Parallel()
 	p := boardtest.NewPair(t, link)
 	truth := -int64(kernel(t, p))
 	m := newMachine(t, p.Device, "1s", "")
@@ -115,6 +118,7 @@ func TestKillAndRecreatedInterface(t *testing.T) {
 }
 
 func TestInterfaceRecreatedTwentyTimesWithinASecond(t *testing.T) {
+	t.Parallel()
 	p := boardtest.NewPair(t, link)
 	truth := -int64(kernel(t, p))
 	m := newMachine(t, p.Device, "1s", "")
@@ -143,6 +147,7 @@ func TestInterfaceRecreatedTwentyTimesWithinASecond(t *testing.T) {
 // A modem's interface keeps its counters to the end, as a tun interface does;
 // polled only every ten minutes, all that is counted is the kernel's last word.
 func TestLastWordsOfInterfacesThatVanish(t *testing.T) {
+	t.Parallel()
 	ns := boardtest.NewNetNS(t)
 	m := newMachine(t, ns, "10m", "")
 	m.start()
@@ -165,8 +170,8 @@ func TestLastWordsOfInterfacesThatVanish(t *testing.T) {
 
 // What the agent costs on a line that is polled as by default, without a modem.
 func TestCPU(t *testing.T) {
-	if testing.Short() {
-		t.Skip("20 s of waiting")
+	if os.Getenv("CELLWARDEN_E2E") == "" {
+		t.Skip("20 s of waiting: set CELLWARDEN_E2E=1")
 	}
 	p := boardtest.NewPair(t, link)
 	m := newMachine(t, p.Device, "10s", "")
@@ -212,6 +217,7 @@ func cpuTime(t *testing.T, pid int) time.Duration {
 // A bridge on the line (as qmimux0 or rmnet_data0 on a wwan0) counts the same bytes
 // again, and both names are the line's: they count once. The address is the upper's.
 func TestAnInterfaceOnTopOfAnotherCountsOnce(t *testing.T) {
+	t.Parallel()
 	p := boardtest.NewPair(t, link)
 	p.Device.IP("link", "add", "wwan9", "type", "bridge")
 	p.Device.IP("link", "set", link, "master", "wwan9")
@@ -240,6 +246,7 @@ func TestAnInterfaceOnTopOfAnotherCountsOnce(t *testing.T) {
 
 // Two interfaces at once are two counts in one sum.
 func TestTwoInterfacesAtOnce(t *testing.T) {
+	t.Parallel()
 	p := boardtest.NewPair(t, link)
 	tun := boardtest.OpenTun(t, p.Device, "wwan1")
 	p.Device.IP("addr", "add", "10.78.0.2/24", "dev", "wwan1")

@@ -53,6 +53,10 @@ type machine struct {
 	block  string // data.block_at
 	state  string // store.dir
 	more   string // further tables of the config
+	ifaces string // data.interfaces
+	modem  string // modem.port
+	first  string // shell commands before the agent, in a mount namespace of its own
+	flush  uint64 // store.meter_flush_bytes
 	client *localapi.Client
 	cmd    *exec.Cmd
 }
@@ -68,6 +72,7 @@ func newMachine(t *testing.T, ns *boardtest.NetNS, poll, more string) *machine {
 	t.Cleanup(func() { _ = os.RemoveAll(run) })
 	m := &machine{t: t, ns: ns, run: run, config: filepath.Join(dir, "cellwarden.toml"), client: localapi.NewClient(filepath.Join(run, "api.sock"))}
 	m.poll, m.more, m.state, m.block = poll, more, filepath.Join(dir, "state"), "never"
+	m.ifaces, m.modem, m.flush = `"wwan*"`, "none", 128<<10
 	m.write()
 	t.Cleanup(func() {
 		if m.cmd != nil {
@@ -84,19 +89,20 @@ func (m *machine) write() {
 [device]
 id = "vm-meter"
 [modem]
-port = "none"
+port = %q
 [data]
-interfaces = ["wwan*"]
+interfaces = [%s]
 poll = %q
 block_at = %q
 [probes]
 daily_budget_bytes = 0
 [store]
 dir = %q
+meter_flush_bytes = %d
 [api]
 socket = %q
 http = ""
-%s`, m.poll, m.block, m.state, filepath.Join(m.run, "api.sock"), m.more)
+%s`, m.modem, m.ifaces, m.poll, m.block, m.state, m.flush, filepath.Join(m.run, "api.sock"), m.more)
 	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
 		m.t.Fatal(err)
 	}
@@ -105,7 +111,8 @@ http = ""
 // start runs the agent until it answers; its first look is then done.
 func (m *machine) start() {
 	m.t.Helper()
-	m.cmd = m.ns.Command(agentBin, "run", "-config", m.config)
+	// "ip netns exec" gives each program its own mounts.
+	m.cmd = m.ns.Command("sh", "-c", m.first+"\nexec "+agentBin+" run -config "+m.config)
 	m.cmd.Stderr = os.Stderr
 	started := make(chan error, 1)
 	spawner <- func() { started <- m.cmd.Start() }
@@ -146,7 +153,7 @@ func (m *machine) ask() (uint64, error) {
 	if errors.As(err, &refused) && refused.Hint == "no_usage" {
 		return 0, nil
 	}
-	return u.UsedBytes, err
+	return u.RawBytes, err // UsedBytes has the rounding of the card's operator
 }
 
 func (m *machine) used() uint64 {
