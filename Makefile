@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build all-targets packages sbom test lint bench clean
+.PHONY: help demo build all-targets packages sbom test test-targets lint bench clean
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -42,6 +42,10 @@ sbom: ## bill of materials and licences of every target into dist/
 test: ## everything, after installing what the tests use (needs root for that)
 	@scripts/test-deps.sh
 	@go test -count=1 -vet=all -p 2 -timeout $(TEST_TIMEOUT) ./...
+
+test-targets: ## the main job with the binaries of ARMv5, ARMv7, arm64 and mipsle under qemu-user
+	@scripts/test-deps.sh
+	@CELLWARDEN_TARGETS=1 go test -count=1 -timeout $(TEST_TIMEOUT) -v -run 'EveryTarget|TooHigh' ./agent/e2e | grep -v '^=== '
 
 lint: ## gofmt, go vet, staticcheck, shellcheck, no paths of one machine
 	@scripts/lint.sh

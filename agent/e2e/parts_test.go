@@ -374,6 +374,8 @@ type machine struct {
 	state  string
 	config string
 	socket string
+	bin    string   // the agent, as it is built for the machine's processor
+	under  []string // what runs it: an emulator and its arguments; empty: the kernel
 	log    *lines
 	cmd    *exec.Cmd
 	ended  chan error
@@ -386,7 +388,7 @@ func newMachine(t testing.TB, ns *boardtest.NetNS, toml string) *machine {
 	t.Helper()
 	dir := t.TempDir()
 	m := &machine{t: t, ns: ns, dir: dir, state: filepath.Join(dir, "state"), config: filepath.Join(dir, "cellwarden.toml"),
-		socket: filepath.Join(dir, "run", "api.sock")}
+		socket: filepath.Join(dir, "run", "api.sock"), bin: agentBin}
 	m.configure(toml)
 	m.api = localapi.NewClient(m.socket)
 	t.Cleanup(func() {
@@ -428,7 +430,8 @@ func (m *machine) launch() {
 	if m.log == nil {
 		m.log = &lines{}
 	}
-	m.cmd = command(m.ns, agentBin, "run", "--config", m.config)
+	args := m.words("run", "--config", m.config)
+	m.cmd = command(m.ns, args[0], args[1:]...)
 	m.cmd.Stderr = m.log
 	m.ended = make(chan error, 1)
 	start(m.t, m.cmd)
@@ -522,21 +525,31 @@ func (m *machine) troubles() []localapi.Trouble {
 // run runs a verb of the binary and returns what it printed and its exit code.
 func (m *machine) run(args ...string) (stdout, stderr string, code int) {
 	m.t.Helper()
-	return runAgent(m.t, []string{"CELLWARDEN_SOCKET=" + m.socket, "LANG=en_US.UTF-8"}, args...)
+	return runWords(m.t, []string{"CELLWARDEN_SOCKET=" + m.socket, "LANG=en_US.UTF-8"}, m.words(args...))
+}
+
+// words is a command line of the agent on its machine.
+func (m *machine) words(args ...string) []string {
+	return append(append(slices.Clone(m.under), m.bin), args...)
 }
 
 func runAgent(t testing.TB, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	return runWords(t, env, append([]string{agentBin}, args...))
+}
+
+func runWords(t testing.TB, env, words []string) (stdout, stderr string, code int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, agentBin, args...)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Env = append(os.Environ(), env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || cmd.ProcessState.ExitCode() < 0 {
-		t.Fatalf("cellwarden %s: %v: %s", strings.Join(args, " "), err, errs.String())
+		t.Fatalf("%s: %v: %s", strings.Join(words, " "), err, errs.String())
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
