@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"cellwarden/packed"
+
 	"github.com/BurntSushi/toml"
 )
 
@@ -202,7 +204,7 @@ func Text(name string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) || !namePattern.MatchString(name) {
 		return "", fmt.Errorf("target %q: there is no such board; there are: %s", name, strings.Join(Names(), ", "))
 	}
-	return string(b), err
+	return packed.Text(string(b)), err
 }
 
 // Get reads a built-in board.

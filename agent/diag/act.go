@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cellwarden/agent/meter"
+	"cellwarden/packed"
 
 	"github.com/BurntSushi/toml"
 )
@@ -14,7 +15,7 @@ var phrasesTOML string
 
 var phrases = func() map[string]struct{ EN, ZH string } {
 	var m map[string]struct{ EN, ZH string }
-	if _, err := toml.Decode(phrasesTOML, &m); err != nil {
+	if _, err := toml.Decode(packed.Text(phrasesTOML), &m); err != nil {
 		panic("diag: phrases.toml: " + err.Error()) // embedded, and read by every test
 	}
 	return m

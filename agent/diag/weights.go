@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"cellwarden/packed"
+
 	"github.com/BurntSushi/toml"
 )
 
@@ -42,7 +44,7 @@ const channels = "HSRNEUCTFX"
 
 // DefaultWeights is the built-in table.
 var DefaultWeights = func() *Weights {
-	w, err := ParseWeights("weights.toml", weightsTOML, nil)
+	w, err := ParseWeights("weights.toml", packed.Text(weightsTOML), nil)
 	if err != nil {
 		panic("diag: " + err.Error()) // embedded, and read by every test
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"cellwarden/packed"
+
 	"github.com/BurntSushi/toml"
 )
 
@@ -92,6 +94,9 @@ func load(base *Set, dir fs.FS) (*Set, error) {
 		text, err := fs.ReadFile(dir, name)
 		if err != nil {
 			return nil, fmt.Errorf("profile: %w", err)
+		}
+		if base == nil {
+			text = []byte(packed.Text(string(text)))
 		}
 		p, err := Parse(name, text, found[Ground])
 		if err != nil {

@@ -4,13 +4,16 @@ import (
 	_ "embed" // causes.tsv
 	"strconv"
 	"strings"
+
+	"cellwarden/packed"
 )
 
-// causesTSV is searched in place and never unpacked: a look-up happens a few
-// times a day, and the agent's heap is small.
-//
 //go:embed causes.tsv
-var causesTSV string
+var causesFile string
+
+// causesTSV is searched in place and never made into a map: a look-up happens a
+// few times a day, and the agent's heap is small.
+var causesTSV = packed.Text(causesFile)
 
 // CauseInfo is one row of the cause tables.
 type CauseInfo struct {

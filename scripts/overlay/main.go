@@ -2,11 +2,13 @@
 // sources as they are: files for go build's -overlay.
 //
 //	go run ./scripts/overlay DIR     writes DIR/overlay.json and the files it names
-//	go run ./scripts/overlay -list   prints every cut: its name, a tab, its marker
+//	go run ./scripts/overlay -list   prints every cut: its name, a tab, its marker,
+//	                                 and every packed file in the same way
 //
 // Some functions of the standard library return at once, since what they lead to
-// would always be linked in and no part of the agent uses it (table.go). Nothing
-// outside of DIR is written.
+// would always be linked in and no part of the agent uses it (table.go). Tables and
+// texts are deflated (package packed). Nothing outside of DIR is written. It is run
+// in the folder of the module.
 //
 // The table is made for one release of Go. With another release, or where a file
 // reads differently, the binary is built without that cut, which is said; it is
@@ -21,6 +23,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"cellwarden/packed"
 )
 
 // release is the Go that the table is made for.
@@ -35,20 +39,33 @@ func main() {
 		for _, c := range cuts {
 			fmt.Printf("%s\t%s\n", c.name, c.marker)
 		}
+		if err := eachPacked(".", func(path, text string) {
+			fmt.Printf("%s\t%s\n", path, marker(text))
+		}); err != nil {
+			fatal(err)
+		}
 		return
 	}
-	if err := write(os.Args[1], filepath.Join("scripts", "overlay", "_stubs")); err != nil {
-		fmt.Fprintln(os.Stderr, "overlay:", err)
-		os.Exit(1)
+	if err := write(os.Args[1], "."); err != nil {
+		fatal(err)
 	}
 }
 
-// write fills dir; stubs is where the files lie that stand for packages.
-func write(dir, stubs string) error {
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, "overlay:", err)
+	os.Exit(1)
+}
+
+// write fills dir; module is the folder of the module.
+func write(dir, module string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
+	if module, err = filepath.Abs(module); err != nil {
+		return err
+	}
+	stubs := filepath.Join(module, "scripts", "overlay", "_stubs")
 	o := overlay{dir: dir, stubs: stubs, text: map[string]string{}, replace: map[string]string{}}
 	env, err := goCommand("env", "GOROOT", "GOVERSION")
 	if err != nil {
@@ -65,7 +82,42 @@ func write(dir, stubs string) error {
 	} else {
 		fmt.Fprintf(os.Stderr, "overlay: made for %s, this is %s: built without any cut\n", release, version)
 	}
+	if err := eachPacked(module, func(path, text string) { o.text[path] = packed.Pack(text) }); err != nil {
+		return err
+	}
 	return o.save()
+}
+
+// eachPacked calls f with every file of packedFiles.
+func eachPacked(module string, f func(path, text string)) error {
+	for _, pattern := range packedFiles {
+		paths, err := filepath.Glob(filepath.Join(module, pattern))
+		if err != nil {
+			return err
+		}
+		if len(paths) == 0 {
+			return fmt.Errorf("%s: there is no such file: correct packedFiles", pattern)
+		}
+		for _, path := range paths {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			f(path, string(b))
+		}
+	}
+	return nil
+}
+
+// marker is what a binary that holds the plain text would hold: the first line
+// with an end to it that is long enough to be found nowhere else.
+func marker(text string) string {
+	for line := range strings.Lines(text) {
+		if len(line) > 40 && !strings.Contains(line, "\t") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
 }
 
 // An overlay collects the files that are replaced.

@@ -52,7 +52,7 @@ func TestCurvesComputeTheSame(t *testing.T) {
 		t.Skip("SKIPPED in -short: builds a program three times")
 	}
 	dir := t.TempDir()
-	if err := write(dir, "_stubs"); err != nil {
+	if err := write(dir, "../.."); err != nil {
 		t.Fatal(err)
 	}
 	curves := func(args ...string) (computed, p224 string) {

@@ -130,6 +130,18 @@ func selfTests(packages ...string) []edit {
 	return edits
 }
 
+// packedFiles are the embedded files whose packages read them through
+// packed.Text. The rest is read as it is: small, or seldom linked in.
+var packedFiles = []string{
+	"agent/carrier/sms.toml",
+	"agent/diag/phrases.toml",
+	"agent/diag/weights.toml",
+	"agent/text/*.toml",
+	"firmware-targets/*.toml",
+	"modem/profile/*.toml",
+	"modem/threegpp/causes.tsv",
+}
+
 // montgomery leaves one of the four unrolled multiplications of a prime field.
 // They are as long as one another and do the same work: a square is x·x, out of
 // the Montgomery domain is x·1 and into it x·R², with R² mod p in limbs of 64 bits.
