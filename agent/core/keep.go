@@ -37,6 +37,28 @@ type kept struct {
 	Pending    *keptFault          `json:"pending,omitempty"`
 	Book       learn.Book          `json:"book,omitempty"`
 	White      whitelist           `json:"whitelist"`
+	Changes    []keptChange        `json:"changes,omitempty"` // the flap guard's: told
+	Flips      []keptChange        `json:"flips,omitempty"`   // and judged
+}
+
+// keptChange is a change with its instant.
+type keptChange struct {
+	At    instant.Instant `json:"at"`
+	Class diag.Code       `json:"class"`
+	Layer diag.Layer      `json:"layer,omitempty"`
+}
+
+// keepChanges are those that the flap guard still counts.
+func (c *Core) keepChanges(list []change) []keptChange {
+	var out []keptChange
+	for _, x := range list {
+		if ago := c.now.Mono - x.at; ago <= flapWindow {
+			at := c.now
+			at.Mono, at.Wall = x.at, c.now.Wall.Add(-ago)
+			out = append(out, keptChange{at, x.class, x.layer})
+		}
+	}
+	return out
 }
 
 type keptFault struct {
@@ -68,13 +90,22 @@ func (k *keptFault) fault() *fault {
 		Unstable: k.Unstable, Card: k.Card, Learned: k.Learned, Carrier: k.Carrier}
 }
 
+// restored are kept changes by the clock of this boot, at most so many.
+func (c *Core) restored(list []keptChange, most int) []change {
+	var out []change
+	for _, x := range list[:min(len(list), most)] {
+		out = append(out, change{c.now.Mono - c.elapsed(x.At), x.Class, x.Layer})
+	}
+	return out
+}
+
 const keptVersion = 1
 
 func (c *Core) snapshot() []byte {
 	data, err := json.Marshal(kept{V: keptVersion, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
 		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
-		Pending: keepFault(c.pending), Book: c.book, White: c.white})
+		Pending: keepFault(c.pending), Book: c.book, White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips)})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
 		return nil
@@ -97,6 +128,7 @@ func (c *Core) restore(data []byte) error {
 	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent
 	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
 	c.book, c.white = k.Book.Clip(), k.White
+	c.changes, c.flips = c.restored(k.Changes, 2*flapChanges), c.restored(k.Flips, flapChanges+1)
 	if c.pending = k.Pending.fault(); c.pending != nil {
 		c.pending.Raised = false
 	}

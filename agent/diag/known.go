@@ -14,7 +14,8 @@ import (
 // Bounds of what Known remembers. Each is far above what a judgement reads, and
 // together they keep Known small on a device that runs for years.
 const (
-	maxSIMReads  = 32 // ten minutes of flapping at a 15 s poll, both ways
+	maxSIMReads  = 32 // six flips, both ways, of runs of maxSameReads
+	maxSameReads = 5  // busyReads and the first of the run
 	maxRegReads  = 32
 	maxRejects   = 16
 	maxLevels    = 64 // RSRP readings: about half an hour at a 30 s poll
@@ -141,21 +142,22 @@ type Known struct {
 	Now instant.Instant // the newest observation's instant
 
 	// host and modem
-	port       stamped[Port]
-	silentRun  int // commands in a row without any answer
-	silentFast int // of these, ones that a live modem answers at once
-	silentAt   instant.Instant
-	silentCmd  string
-	answered   int // commands answered since the last restart
-	everSpoke  bool
-	internal   int // answers in a row that were "phone failure" (+CME ERROR: 0)
-	restarts   []instant.Instant
-	bootSeen   bool // a boot banner and no command since
-	cfun       stamped[threegpp.Functionality]
-	alarm      stamped[threegpp.PowerState]
-	identity   stamped[threegpp.ModemIdentity]
-	disturbed  stamped[Disturbance]
-	unparsed   uint64
+	port        stamped[Port]
+	silentRun   int // commands in a row without any answer
+	silentFast  int // of these, ones that a live modem answers at once
+	silentAt    instant.Instant
+	silentCmd   string
+	answered    int // commands answered since the last restart
+	everSpoke   bool
+	internal    int // answers in a row that were "phone failure" (+CME ERROR: 0)
+	restarts    []instant.Instant
+	bootSeen    bool // a boot banner and no command since
+	cfun        stamped[threegpp.Functionality]
+	alarm       stamped[threegpp.PowerState]
+	identity    stamped[threegpp.ModemIdentity]
+	disturbed   stamped[Disturbance]
+	disturbFrom instant.Instant // since when, where it was told more than once in a row
+	unparsed    uint64
 
 	// card
 	sim          []simRead
@@ -263,7 +265,7 @@ func (k *Known) Observe(o Observation) {
 		k.port.set(o, f)
 		return
 	case Disturbance:
-		k.disturbed.set(o, f)
+		k.disturb(o, f)
 		return
 	case Interface:
 		if k.iface.ok && k.iface.value.Present != f.Present && f.Present {
@@ -337,7 +339,7 @@ func (k *Known) observeModem(o Observation) {
 	case threegpp.Functionality:
 		k.cfun.set(o, f)
 		if f.Level == 1 && f.Set {
-			k.disturbed.set(o, Disturbance{"radio cycle"})
+			k.disturb(o, Disturbance{"radio cycle"})
 		}
 	case threegpp.PowerState:
 		if f.Alarm != "" {
@@ -415,7 +417,20 @@ func (k *Known) alive(o Observation) {
 	k.bootSeen = false
 }
 
+// observeSIM keeps what was read of the card. Of a run of equal reads the first
+// and the newest are enough, so that the list holds ten minutes of flapping
+// however often the card is asked.
 func (k *Known) observeSIM(o Observation, f threegpp.SIM) {
+	n, same := len(k.sim), 0
+	for same < n && k.sim[n-1-same].state == f.State {
+		same++
+	}
+	switch {
+	case same > 0 && !f.URC && o.At.Boot == k.sim[n-1].at.Boot && o.At.Mono-k.sim[n-1].at.Mono < readApart:
+		return // another command of the same round
+	case same >= maxSameReads:
+		k.sim = slices.Delete(k.sim, n-maxSameReads+1, n-maxSameReads+2)
+	}
 	k.sim = keep(k.sim, maxSIMReads, simRead{o.At, f.State, f.Text, f.URC, o.Source})
 }
 
@@ -571,8 +586,18 @@ func (k *Known) within(at instant.Instant, d time.Duration) bool {
 	return at.Boot == k.Now.Boot && k.Now.Mono-at.Mono <= d
 }
 
+// disturb opens the window in which nothing is evidence. A recovery is told when
+// it begins and when it ends; that is one window.
+func (k *Known) disturb(o Observation, f Disturbance) {
+	if !k.isDisturbed(o.At) {
+		k.disturbFrom = o.At
+	}
+	k.disturbed.set(o, f)
+}
+
+// isDisturbed reports whether what was observed at that instant is our own doing.
 func (k *Known) isDisturbed(at instant.Instant) bool {
-	if !k.disturbed.ok || k.disturbed.at.Boot != at.Boot {
+	if !k.disturbed.ok || k.disturbed.at.Boot != at.Boot || at.Mono < k.disturbFrom.Mono {
 		return false
 	}
 	w := disturbedWindow
