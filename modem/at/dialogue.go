@@ -147,6 +147,7 @@ type Dialogue struct {
 	knowsURCs bool          // Options.IsURC was given
 	bound     time.Duration // of the next proof
 	marks     bool          // the modem has answered a marker
+	begun     bool          // a line has been read
 	tail      *Line         // a URC whose second line has not come yet
 	lastByte  time.Time
 	lost      error
@@ -563,6 +564,8 @@ func (d *Dialogue) take(p []byte, at time.Time) {
 // line decides whose a line is. Caller holds mu.
 func (d *Dialogue) line(line string, at time.Time) {
 	x := d.now
+	first := !d.begun
+	d.begun = true
 	d.marks = d.marks || isMarkerName(linePrefix(line))
 	if d.tail != nil {
 		u := *d.tail
@@ -613,6 +616,12 @@ func (d *Dialogue) line(line string, at time.Time) {
 	if d.doubt && d.isLate(line) {
 		d.opt.Trace(Dropped, at, line)
 		d.count.Late++
+		return
+	}
+	if first && d.knowsURCs && linePrefix(line) == "" && !d.opt.IsURC(line, "", 0) {
+		// The rest of a line that began before the port was opened.
+		d.opt.Trace(Dropped, at, line)
+		d.count.NoiseBytes += len(line)
 		return
 	}
 	u := Line{at, line}

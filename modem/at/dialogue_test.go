@@ -325,6 +325,47 @@ func TestSMSPrompt(t *testing.T) {
 	}
 }
 
+// What stands in the port when it is opened may begin in the middle of a line.
+func TestHalfALineAtOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newMemPort()
+		p.send("F: 1\r\nOK\r\n+CGEV: NW DETACH\r\n")
+		answering(p, ready(func(string) string { return "+CSQ: 20,99\r\nOK\r\n" }))
+		d := New(p, Options{IsURC: func(line, _ string, _ int) bool { return strings.HasPrefix(line, "+CGEV") }})
+		defer d.Close()
+		if got, err := d.Command(t.Context(), "AT+CSQ", second); err != nil || len(got) != 2 {
+			t.Errorf("%q, %v", got, err)
+		}
+		if urcs := drain(d); !slices.Equal(urcs, []string{"+CGEV: NW DETACH"}) {
+			t.Errorf("unsolicited %q", urcs)
+		}
+	})
+}
+
+// A program that was killed while it sent a message leaves the modem waiting for
+// the rest of the text; to it every AT is text.
+func TestModemLeftInAMessageText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newMemPort()
+		texting := true
+		answering(p, func(cmd string) string {
+			if strings.HasPrefix(cmd, "\x1b") {
+				texting = false
+				return "\r\nOK\r\n"
+			}
+			if texting {
+				return "\r\n> "
+			}
+			return ready(func(string) string { return "+CSQ: 20,99\r\nOK\r\n" })(cmd)
+		})
+		d := New(p, Options{})
+		defer d.Close()
+		if got, err := d.Command(t.Context(), "AT+CSQ", second); err != nil || !slices.Equal(got, []string{"+CSQ: 20,99", "OK"}) {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
+
 func TestModemThatAnswersInDigits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newMemPort()

@@ -3,6 +3,7 @@ package at
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -36,18 +37,25 @@ var systemPaths = portPaths{proc: "/proc", lock: "/run/lock"}
 // descriptor after Close (its number may by then be another file's), and no
 // second program of ours opens it meanwhile.
 //
-// The lock is flock(2) on a descriptor of the port's own device node: it needs
-// no writable directory, ends with the process, and is what agetty, minicom and
-// picocom use too. Lock files (LCK..ttyUSB2 in /run/lock) of older programs are
-// read and respected, never written.
+// go.bug.st/serial sets the line; bytes go over a descriptor of our own. That
+// library closes its descriptor before it wakes who reads from it, so a Read
+// could take what belongs to the file that got the number next, and its Write
+// can neither time out nor be ended.
+//
+// The lock is flock(2) on our descriptor: it needs no writable directory, ends
+// with the process, and is what agetty, minicom and picocom use too. Lock files
+// (LCK..ttyUSB2 in /run/lock) of older programs are read and respected, never
+// written.
 type Port struct {
 	name string
-	lock int // a descriptor of the device that carries the lock, -1 when closed
+	fd   int // of the device, non-blocking; it carries the lock
+	wake int // an eventfd that becomes readable with Close and stays so
 	dev  serial.Port
 
 	mu      sync.Mutex
 	closed  bool
-	writing bool // a Write is inside the driver
+	writing bool
+	users   int // calls that use fd; the last one closes it after Close
 }
 
 // OpenPort opens and locks the serial port at path (/dev/ttyUSB2, or a link to
@@ -72,30 +80,34 @@ func openPort(path string, baud int, paths portPaths) (*Port, error) {
 		return nil, fmt.Errorf("at: open %s: %w: name a tty such as /dev/ttyUSB2", path, ErrNotTTY)
 	}
 	// Not an os.File: that would wake the runtime's poller for every byte.
-	lock, err := unix.Open(real, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(real, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, openError(path, err, paths)
 	}
-	if _, err := unix.IoctlGetTermios(lock, unix.TCGETS); err != nil {
-		unix.Close(lock)
+	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+		unix.Close(fd)
 		return nil, fmt.Errorf("at: open %s: %w: name a tty such as /dev/ttyUSB2", path, ErrNotTTY)
 	}
 	// Opening a port that somebody holds does no harm; setting its line does.
 	if h, held := holder(real, paths); held {
-		unix.Close(lock)
+		unix.Close(fd)
 		return nil, heldError(path, h)
 	}
-	if err := unix.Flock(lock, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		unix.Close(lock)
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		unix.Close(fd)
 		return nil, heldError(path, flockHolder(info, paths))
 	}
 	// InitialStatusBits stays nil: setting them fails on a pty.
 	dev, err := serial.Open(real, &serial.Mode{BaudRate: baud, DataBits: 8, Parity: serial.NoParity, StopBits: serial.OneStopBit})
 	if err != nil {
-		unix.Close(lock)
+		unix.Close(fd)
 		return nil, openError(path, err, paths)
 	}
-	return &Port{name: path, lock: lock, dev: dev}, nil
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("at: open %s: %w", path, err), dev.Close(), unix.Close(fd))
+	}
+	return &Port{name: path, fd: fd, wake: wake, dev: dev}, nil
 }
 
 // String is the path that the port was opened by.
@@ -103,51 +115,100 @@ func (p *Port) String() string { return p.name }
 
 // Read blocks until something arrives or the port is closed.
 func (p *Port) Read(b []byte) (int, error) {
-	p.mu.Lock()
-	closed := p.closed
-	p.mu.Unlock()
-	if closed {
+	if !p.enter() {
 		return 0, ErrClosed
 	}
-	return p.dev.Read(b)
+	defer p.leave()
+	for {
+		if err := p.wait(unix.POLLIN); err != nil {
+			return 0, err
+		}
+		n, err := unix.Read(p.fd, b)
+		switch {
+		case n > 0:
+			return n, nil
+		case err == nil: // Linux: a device that is gone is readable and empty
+			return 0, io.EOF
+		case err != unix.EAGAIN && err != unix.EINTR:
+			return 0, err
+		}
+	}
 }
 
-// Write is for one goroutine, which must be ready to be abandoned: the driver
-// knows no timeout. A Write that is stuck keeps the device open until it comes
-// back, and closes it then.
+// Write is for one goroutine. It blocks while the modem takes nothing; Close
+// ends it.
 func (p *Port) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
+	if !p.enter() {
 		return 0, ErrClosed
 	}
-	p.writing = true
-	p.mu.Unlock()
-
+	p.setWriting(true)
+	defer func() {
+		p.setWriting(false)
+		p.leave()
+	}()
 	done := 0
-	var err error
-	for done < len(b) && err == nil {
-		var n int
-		n, err = p.dev.Write(b[done:])
-		done += n
-		if err == nil && n == 0 {
-			break
-		}
-		if errors.Is(err, unix.EINTR) {
-			err = nil
+	for done < len(b) {
+		n, err := unix.Write(p.fd, b[done:])
+		switch {
+		case n > 0:
+			done += n
+		case err == unix.EAGAIN:
+			if err := p.wait(unix.POLLOUT); err != nil {
+				return done, err
+			}
+		case err != nil && err != unix.EINTR:
+			return done, err
 		}
 	}
+	return done, nil
+}
+
+// wait blocks until the device is ready for event, or Close. What is wrong with
+// the device shows in the Read or Write that follows.
+func (p *Port) wait(event int16) error {
+	fds := [2]unix.PollFd{{Fd: int32(p.fd), Events: event}, {Fd: int32(p.wake), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(fds[:], -1)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return err
+		case fds[1].Revents != 0:
+			return ErrClosed
+		}
+		return nil
+	}
+}
+
+// enter takes part in the use of fd; it is refused after Close.
+func (p *Port) enter() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.writing = false
 	if p.closed {
-		return done, errors.Join(ErrClosed, p.release())
+		return false
 	}
-	return done, err
+	p.users++
+	return true
 }
 
-// Close releases the lock at once, and the device unless a Write is stuck in
-// it, in which case output is flushed to free it and the Write closes it.
+func (p *Port) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.users--
+	if p.closed && p.users == 0 {
+		p.release()
+	}
+}
+
+func (p *Port) setWriting(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writing = on
+}
+
+// Close releases the lock at once and ends a Read and a Write that are under
+// way. It waits for neither; the last of them closes the descriptor.
 func (p *Port) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -156,24 +217,21 @@ func (p *Port) Close() error {
 	}
 	p.closed = true
 	if p.writing {
-		// Dropping what waits to be sent is what wakes a writer.
-		_ = unix.IoctlSetInt(p.lock, unix.TCFLSH, unix.TCOFLUSH)
-		_ = unix.IoctlSetInt(p.lock, unix.TIOCNXCL, 0)
-		return p.unlock()
+		// The kernel would wait for what the modem does not take.
+		_ = unix.IoctlSetInt(p.fd, unix.TCFLSH, unix.TCOFLUSH)
 	}
-	return p.release()
+	err := errors.Join(p.dev.Close(), unix.Flock(p.fd, unix.LOCK_UN))
+	_, wakeErr := unix.Write(p.wake, []byte{1, 0, 0, 0, 0, 0, 0, 1})
+	if p.users == 0 {
+		p.release()
+	}
+	return errors.Join(err, wakeErr)
 }
 
-// release closes the device; p.mu is held. The driver's Close ends a Read.
-func (p *Port) release() error { return errors.Join(p.dev.Close(), p.unlock()) }
-
-func (p *Port) unlock() error {
-	if p.lock < 0 {
-		return nil
-	}
-	fd := p.lock
-	p.lock = -1
-	return unix.Close(fd)
+// release closes the descriptors; p.mu is held and nobody uses them.
+func (p *Port) release() {
+	_ = unix.Close(p.fd) // its work is done: what was written was written
+	_ = unix.Close(p.wake)
 }
 
 // openError says why a port did not open, and what to do.

@@ -64,6 +64,7 @@ func (d *Dialogue) prove(ctx context.Context) error {
 func (d *Dialogue) stepIn(bound context.Context) error {
 	skipped := 0 // markers in a row that got no answer though the AT after them did
 	wasMute := false
+	escaped := false
 	for {
 		if err := d.waitQuiet(bound); err != nil {
 			return err
@@ -78,6 +79,14 @@ func (d *Dialogue) stepIn(bound context.Context) error {
 		}
 		if err != nil || len(lines) != 1 || d.Counters().Late != before {
 			skipped, wasMute = 0, false
+			if errors.Is(err, ErrTimeout) && !escaped {
+				// It may wait for the text of a message that a program before
+				// us was killed in; that modem takes AT for the text.
+				escaped = true
+				d.mu.Lock()
+				d.inSMS = true
+				d.mu.Unlock()
+			}
 			continue
 		}
 		if !wasMute {
