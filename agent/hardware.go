@@ -35,6 +35,14 @@ type Hardware struct {
 	// board.TimeSource: the modem's network time, a time server's, the date of the
 	// broker's certificate. Nil: nobody listens.
 	HearTime func(source string, at time.Time)
+	// ResetModem presses the line that resets a modem whose port is "silent" or
+	// "absent". Nil: none is wired.
+	ResetModem func(ctx context.Context, state string) error
+	// Redial tells the dialer, once the modem is back after a reset. Nil: it needs
+	// no telling.
+	Redial func(ctx context.Context) error
+	// ShowState shows on the board whether all is well. Nil: it cannot.
+	ShowState func(good bool)
 	// AskTime asks a time server. Nil: none can be asked.
 	AskTime func(ctx context.Context, server string) (time.Time, error)
 }

@@ -62,6 +62,7 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 		return failed(env, err)
 	}
 	defer done()
+	lend(&hw, on, log)
 	t := time.AfterFunc(settleAfter, settle)
 	defer t.Stop()
 	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,

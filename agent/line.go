@@ -29,13 +29,16 @@ type line struct {
 	hw     Hardware
 	asks   chan []string
 	cycles chan struct{}
+	resets chan string // the port's state; pressed while the port cannot be opened
 	events chan<- core.Event
+
+	redial bool // the modem was reset: tell the dialer when it is back
 
 	messages []int // announced, not read yet
 }
 
 func newLine(hw Hardware, events chan<- core.Event) *line {
-	return &line{hw: hw, asks: make(chan []string, 1), cycles: make(chan struct{}, 1), events: events}
+	return &line{hw: hw, asks: make(chan []string, 1), cycles: make(chan struct{}, 1), resets: make(chan string, 1), events: events}
 }
 
 func (l *line) at() core.At { return core.At{Instant: l.hw.Now()} }
@@ -69,6 +72,10 @@ func (l *line) run(ctx context.Context) error {
 		opened++
 		last = ""
 		l.send(ctx, core.PortState{At: l.at(), State: "ok", Detail: m.Port(), Profile: m.Profile().Name, Reopened: opened > 1})
+		if l.redial {
+			l.redial = false
+			_ = l.hw.Redial(ctx) // it logs; the diagnosis sees whether the session comes
+		}
 		began := l.hw.Now()
 		l.serve(ctx, m)
 		_ = m.Close()
@@ -96,6 +103,11 @@ func (l *line) idle(ctx context.Context, d time.Duration) {
 		case <-c:
 			return
 		case <-l.cycles:
+		case state := <-l.resets:
+			// What the modem then says of itself is our doing.
+			l.send(ctx, core.Cycled{At: l.at()})
+			l.redial = l.hw.ResetModem(ctx, state) == nil && l.hw.Redial != nil
+			l.send(ctx, core.Cycled{At: l.at()})
 		case <-l.asks:
 			l.send(ctx, core.RoundDone{At: l.at()})
 		}
@@ -121,6 +133,7 @@ func (l *line) serve(ctx context.Context, m Modem) {
 			l.read(ctx, m)
 		case <-l.cycles:
 			l.cycle(ctx, m)
+		case <-l.resets: // it is back by itself
 		case queries := <-l.asks:
 			l.round(ctx, m, queries)
 			l.read(ctx, m)

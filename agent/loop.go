@@ -56,6 +56,7 @@ type loop struct {
 	version  string
 	board    string
 	line     *line
+	mender   mender
 	prober   *prober
 	saver    *stateDir
 	block    *board.Block
@@ -252,7 +253,9 @@ func (l *loop) look() {
 	}
 	l.settleBlock()
 	l.step(core.Links{At: l.at(), Readings: readings, Data: data})
-	l.budget.guard(meter.GuardFor(l.core.View().Usage).Share())
+	v := l.core.View()
+	l.budget.guard(meter.GuardFor(v.Usage).Share())
+	l.mend(v.Diagnosis, v.Standing != nil && v.Standing.Class == diag.ModemFault)
 }
 
 // store puts a message into the outbox. A message that cannot even be staged is
