@@ -32,7 +32,7 @@ func TestLineRequest(t *testing.T) {
 	}
 	// _IOWR(0xb4, 3, 364 bytes) and _IOWR(0xb4, 9, 64 bytes).
 	if getLineHandle != 3<<30|handleBytes<<16|0xb4<<8|3 || setLineValues != 3<<30|64<<16|0xb4<<8|9 {
-		t.Errorf("%#x %#x", getLineHandle, setLineValues)
+		t.Errorf("%#x %#x", uint(getLineHandle), uint(setLineValues))
 	}
 	if err := Press(targets.Line{Chip: "gpiochip999"}); err == nil || !strings.HasPrefix(err.Error(), "board: /dev/gpiochip999 line 0: ") {
 		t.Errorf("a chip that is not there: %v", err)
