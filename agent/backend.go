@@ -164,6 +164,40 @@ func (b *backend) Record(ctx context.Context, w io.Writer) error {
 	return writeBundle(w, b.recorder, b.loop.version, v, r)
 }
 
+// RecordScenario implements localapi.Player.
+func (b *backend) RecordScenario(ctx context.Context, w io.Writer) error {
+	if b.recorder == nil {
+		return localapi.ErrUnsupported
+	}
+	var v core.View
+	if err := b.loop.do(ctx, func() { v = b.loop.core.View() }); err != nil {
+		return err
+	}
+	title := "Recorded by cellwarden " + b.loop.version + ", judged " + string(v.Diagnosis.Class) + " (" + string(v.Diagnosis.Verdict) + ")."
+	_, err := w.Write(b.recorder.Scenario(title, modem.Identity{Manufacturer: v.Known.Identity.Manufacturer, Model: v.Known.Identity.Model, Revision: v.Known.Identity.Revision}))
+	return err
+}
+
+// Experience implements localapi.Learned.
+func (b *backend) Experience(ctx context.Context) (localapi.Experience, error) {
+	var e core.Experience
+	if err := b.loop.do(ctx, func() { e = b.loop.core.Experience() }); err != nil {
+		return localapi.Experience{}, err
+	}
+	out := localapi.Experience{Home: e.Home, Faults: e.Faults(), Counts: e.Book[e.Home], Whitelist: e.Whitelist}
+	for _, class := range diag.Classes {
+		if now, ok := e.Priors[string(class)]; ok {
+			out.Priors = append(out.Priors, localapi.Prior{Class: class, Base: e.Base[string(class)], Now: now})
+		}
+	}
+	return out, nil
+}
+
+// Forget implements localapi.Learned.
+func (b *backend) Forget(ctx context.Context) error {
+	return b.loop.do(ctx, func() { b.loop.step(core.Forgotten{At: b.loop.at()}) })
+}
+
 // Confirm implements localapi.Backend.
 func (b *backend) Confirm(ctx context.Context, c localapi.Confirmation) error {
 	return b.loop.do(ctx, func() {

@@ -344,20 +344,25 @@ func usageText(env Env, lang text.Lang, u localapi.Usage, h localapi.History, bu
 func bundle(ctx context.Context, args []string, env Env) int {
 	f := env.flags("bundle")
 	out := f.String("o", "-", "the file to write, - for standard output")
+	scenario := f.Bool("scenario", false, "as a scenario file that the modem simulator plays")
 	if _, code, ok := f.parse(args, 0, 0); !ok {
 		return code
+	}
+	record := f.client().Record
+	if *scenario {
+		record = f.client().RecordScenario
 	}
 	lang := env.lang(*f.lang)
 	if *out == "-" {
 		if env.TTY {
 			return f.wrong(errors.New("standard output is a terminal: name a file with -o"))
 		}
-		if err := f.client().Record(ctx, env.Stdout); err != nil {
+		if err := record(ctx, env.Stdout); err != nil {
 			return env.fail(lang, err)
 		}
 		return exitOK
 	}
-	size, err := writeWhole(*out, func(w io.Writer) error { return f.client().Record(ctx, w) })
+	size, err := writeWhole(*out, func(w io.Writer) error { return record(ctx, w) })
 	if err != nil {
 		return env.fail(lang, err)
 	}

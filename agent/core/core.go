@@ -322,6 +322,8 @@ func (c *Core) Step(ev Event) []Effect {
 		c.refresh()
 	case Confirmed:
 		c.confirmed(e.Class, e.By)
+	case Forgotten:
+		c.Forget()
 	case Spent:
 		c.meter.OwnBytes(e.Bytes, c.now)
 		judge = false

@@ -90,6 +90,8 @@ type (
 		At
 		Token string
 	}
+	// Forgotten resets what was learned (Core.Forget).
+	Forgotten struct{ At }
 	// Confirmed tells what a fault really was.
 	Confirmed struct {
 		At

@@ -85,13 +85,27 @@ func (c *Core) confirmed(class diag.Code, by string) {
 type Experience struct {
 	Home      string             // the card's operator, whose priors are in force
 	Priors    map[string]float64 // in per cent, nil where nothing moved
+	Base      map[string]float64 // as they are without experience
 	Book      learn.Book
 	Whitelist bool // third parties never answer although the own service does
 }
 
+// Faults counts what was confirmed of the card's operator.
+func (e Experience) Faults() int {
+	n := 0
+	for _, v := range e.Book[e.Home] {
+		n += v
+	}
+	return n
+}
+
 // Experience reads what was learned. It shares nothing that changes.
 func (c *Core) Experience() Experience {
-	return Experience{Home: c.home, Priors: maps.Clone(c.priors), Book: c.book.Clone(), Whitelist: c.white.learned()}
+	base := c.opt.Weights
+	if base == nil {
+		base = diag.DefaultWeights
+	}
+	return Experience{Home: c.home, Priors: maps.Clone(c.priors), Base: base.Priors, Book: c.book.Clone(), Whitelist: c.white.learned()}
 }
 
 // Forget drops what was learned: the priors are the built-in ones again.

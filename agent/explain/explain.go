@@ -1,12 +1,15 @@
 package explain
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
+	"strings"
 
 	"cellwarden/agent/diag"
 	"cellwarden/agent/learn"
@@ -81,6 +84,7 @@ type Options struct {
 	Trace   bool // each observation, the weight it gave and the verdict's change
 	Lang    text.Lang
 	Weights *diag.Weights // nil: the built-in table
+	Priors  bool          // show the priors that the device's experience moved
 }
 
 // Exit codes of Files.
@@ -116,6 +120,9 @@ func Files(out io.Writer, files []string, opt Options) (int, error) {
 			} else {
 				err = printAnswer(out, a, opt.Lang)
 			}
+			if opt.Priors {
+				showPriors(out, c, opt)
+			}
 			if err == nil && opt.Trace {
 				err = trace(out, c, opt)
 			}
@@ -125,6 +132,18 @@ func Files(out io.Writer, files []string, opt Options) (int, error) {
 		}
 	}
 	return code, nil
+}
+
+// showPriors prints what experience made of the table's priors, where the case
+// brings it along: a recording does.
+func showPriors(w io.Writer, c Case, opt Options) {
+	base := opt.Weights
+	if base == nil {
+		base = diag.DefaultWeights
+	}
+	for _, class := range slices.Sorted(maps.Keys(c.Priors)) {
+		fmt.Fprintf(w, "  %5.2f %% -> %5.2f %%  %s\n", base.Priors[class], c.Priors[class], text.Class(opt.Lang, diag.Code(class)).Title)
+	}
 }
 
 func readFile(name string) ([]Case, error) {
@@ -169,6 +188,25 @@ func printAnswer(w io.Writer, a Answer, lang text.Lang) error {
 	return err
 }
 
+// weightWords lists a rule's weights in decibans, the largest first.
+func weightWords(weights map[string]float64) string {
+	classes := slices.Collect(maps.Keys(weights))
+	slices.SortFunc(classes, func(a, b string) int {
+		if c := cmp.Compare(math.Abs(weights[b]), math.Abs(weights[a])); c != 0 {
+			return c
+		}
+		return cmp.Compare(a, b)
+	})
+	var b strings.Builder
+	for i, class := range classes {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %+g", class, weights[class])
+	}
+	return b.String()
+}
+
 // trace prints each observation, and the verdict wherever it changes.
 func trace(w io.Writer, c Case, opt Options) error {
 	var k diag.Known
@@ -184,7 +222,7 @@ func trace(w io.Writer, c Case, opt Options) error {
 		}
 		now := map[string]bool{}
 		for _, t := range diag.TraceOf(&k, table) {
-			line := fmt.Sprintf("%s %s %v", t.Channel, text.Render(opt.Lang, t.Fact), t.Weights)
+			line := fmt.Sprintf("%s %s  %s", t.Channel, text.Render(opt.Lang, t.Fact), weightWords(t.Weights))
 			now[line] = true
 			if !seen[line] {
 				fmt.Fprintf(w, "           %s %s\n", "+", line)

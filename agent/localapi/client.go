@@ -91,9 +91,13 @@ func (c *Client) Confirm(ctx context.Context, what Confirmation) error {
 
 // Record copies the flight recorder's export to w. On an error w holds part of it.
 func (c *Client) Record(ctx context.Context, w io.Writer) error {
+	return c.export(ctx, "/v1/record", w)
+}
+
+func (c *Client) export(ctx context.Context, path string, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	body, err := c.do(ctx, http.MethodGet, "/v1/record", nil)
+	body, err := c.do(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}

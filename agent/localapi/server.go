@@ -32,7 +32,9 @@ func Handler(b Backend) http.Handler {
 	routes["POST /v1/events"] = s.events
 	routes["POST /v1/diagnose"] = s.diagnose
 	routes["GET /v1/record"] = s.record
+	routes["GET /v1/record/scenario"] = s.recordScenario
 	routes["POST /v1/confirm"] = s.confirm
+	routes["POST /v1/experience/forget"] = s.forget
 	return routes
 }
 
@@ -54,6 +56,7 @@ func (s *server) readOnly() Routes {
 		"GET /v1/usage":         ask(func(ctx context.Context) (any, error) { return s.b.Usage(ctx) }),
 		"GET /v1/guard":         ask(func(ctx context.Context) (any, error) { return s.b.Guard(ctx) }),
 		"GET /v1/usage/history": s.history,
+		"GET /v1/experience":    ask(s.experience),
 	}
 }
 
@@ -207,11 +210,22 @@ func (s *server) diagnose(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *server) record(w http.ResponseWriter, r *http.Request) {
+func (s *server) record(w http.ResponseWriter, r *http.Request) { export(w, r, s.b.Record) }
+
+func (s *server) recordScenario(w http.ResponseWriter, r *http.Request) {
+	p, ok := s.b.(Player)
+	if !ok {
+		refuse(w, ErrUnsupported)
+		return
+	}
+	export(w, r, p.RecordScenario)
+}
+
+func export(w http.ResponseWriter, r *http.Request, record func(context.Context, io.Writer) error) {
 	ctx, cancel := context.WithTimeout(r.Context(), recordTimeout)
 	defer cancel()
 	out := startStream(w, "application/octet-stream")
-	switch err := s.b.Record(ctx, out); {
+	switch err := record(ctx, out); {
 	case err != nil && !out.begun:
 		refuse(w, err)
 	case err != nil:

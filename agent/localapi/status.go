@@ -27,7 +27,14 @@ type Status struct {
 	Usage     *Usage         `json:"usage,omitempty"` // nil: no data interface and no plan
 	Outbox    Outbox         `json:"outbox"`
 	Uplink    Uplink         `json:"uplink"`
-	Troubles  []Trouble      `json:"troubles"` // the agent's own: full disk, unreadable config reload, held port
+	Learned   *LearnedShort  `json:"learned,omitempty"` // nil: nothing yet
+	Troubles  []Trouble      `json:"troubles"`          // the agent's own: full disk, unreadable config reload, held port
+}
+
+// LearnedShort is what was learned, in one line; GET /v1/experience has it all.
+type LearnedShort struct {
+	Faults    int  `json:"faults"`              // confirmed later, of this card's operator
+	Whitelist bool `json:"whitelist,omitempty"` // taken for a card that reaches listed hosts only
 }
 
 // Finding is one fault, standing or past.
