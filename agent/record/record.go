@@ -42,7 +42,7 @@ type Clock struct {
 var kinds = func() map[string]reflect.Type {
 	m := map[string]reflect.Type{}
 	for _, f := range []threegpp.Fact{
-		threegpp.Registration{}, threegpp.SIM{}, threegpp.SIMPresence{}, threegpp.SIMDetect{}, threegpp.CardValidity{},
+		threegpp.Registration{}, threegpp.SIM{}, threegpp.SIMPresence{}, threegpp.SIMDetect{}, threegpp.SIMSlot{}, threegpp.CardValidity{},
 		threegpp.ICCID{}, threegpp.IMSI{}, threegpp.IMEI{}, threegpp.ModemIdentity{}, threegpp.Signal{}, threegpp.ServingCell{},
 		threegpp.ServiceState{}, threegpp.RadioLink{}, threegpp.Operator{}, threegpp.Scan{}, threegpp.Functionality{},
 		threegpp.Attach{}, threegpp.ContextState{}, threegpp.ContextConfig{}, threegpp.ContextEvent{}, threegpp.Reject{},

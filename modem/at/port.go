@@ -332,7 +332,7 @@ func descriptorHolder(device string, paths portPaths) (Holder, bool) {
 			if err != nil {
 				continue
 			}
-			has = has || target == device
+			has = has || target == device && sameTTY(filepath.Join(dir, "fd", fd.Name()), device)
 			master = master || strings.HasSuffix(target, "/ptmx")
 		}
 		if has && !(master && strings.HasPrefix(device, "/dev/pts/")) {
@@ -340,6 +340,16 @@ func descriptorHolder(device string, paths portPaths) (Holder, bool) {
 		}
 	}
 	return Holder{}, false
+}
+
+// sameTTY reports whether what a process calls device is ours: each container
+// has a /dev/pts/0 of its own.
+func sameTTY(fd, device string) bool {
+	if !strings.HasPrefix(device, "/dev/pts/") {
+		return true
+	}
+	var theirs, ours unix.Stat_t
+	return unix.Stat(fd, &theirs) != nil || unix.Stat(device, &ours) != nil || theirs.Dev == ours.Dev
 }
 
 // lockHolder reads the lock file that older programs keep (pppd, smstools).

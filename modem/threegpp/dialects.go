@@ -5,46 +5,6 @@ import "strings"
 // Parsers of smaller dialects: where several vendors say one thing in lines that
 // differ only in where its fields stand.
 
-// smoniLast is where ^SMONI names the state of the connection, by technology.
-var smoniLast = map[string]string{"2G": "gsm", "3G": "umts", "4G": "lte"}
-
-// parseSMONI reads ^SMONI: 4G,<earfcn>,<band>,<dl>,<ul>,<mode>,<mcc>,<mnc>,<tac>,
-// <cell>,<pci>,<srxlev>,<rsrp>,<rsrq>,<state>; 3G and 2G have other fields before
-// the same last one (Cinterion ELS61, EHS6 AT manuals, ^SMONI).
-func parseSMONI(l line) []Fact {
-	rat := smoniLast[l.str(0)]
-	state, ok := campStates[strings.Replace(l.str(len(l.args)-1), "CONN", "CONNECT", 1)]
-	if l.str(len(l.args)-1) == "NOCONN" {
-		state, ok = CampIdle, true
-	}
-	if rat == "" || !ok {
-		return nil
-	}
-	cell := noCell("^SMONI")
-	cell.State, cell.RAT = state, rat
-	s := Signal{RAT: rat, BER: -1, Source: "^SMONI"}
-	switch {
-	case len(l.args) < 9:
-	case rat == "lte":
-		cell.EARFCN, cell.Band, cell.PLMN = l.numOr(1, -1), l.numOr(2, -1), plmn(l.str(6), l.str(7))
-		cell.TAC, cell.Cell, cell.PCI = l.str(8), l.str(9), l.numOr(10, -1)
-		s.RSRP, s.RSRQ = within(l.real(12), lowestDBm, highestDBm), within(l.real(13), lowestDB, highestDB)
-	case rat == "umts":
-		cell.EARFCN, cell.PCI, cell.PLMN = l.numOr(1, -1), l.numOr(2, -1), plmn(l.str(5), l.str(6))
-		cell.TAC, cell.Cell = l.str(7), l.str(8)
-		s.RSRQ, s.RSRP = within(l.real(3), lowestDB, highestDB), within(l.real(4), lowestDBm, highestDBm)
-	default:
-		cell.EARFCN, cell.PLMN = l.numOr(1, -1), plmn(l.str(3), l.str(4))
-		cell.TAC, cell.Cell = l.str(5), l.str(6)
-		s.RSSI = within(l.real(2), lowestDBm, highestDBm)
-	}
-	facts := one(cell)
-	if levelled(s) {
-		facts = append(facts, s)
-	}
-	return facts
-}
-
 // levelAt reads a line of LTE levels: RSRP in dBm and RSRQ in dB at these places,
 // -1 where there is none.
 func levelAt(rsrp, rsrq int) parser {

@@ -156,6 +156,12 @@ type SIMPresence struct {
 // SIMDetect is whether the module watches a card-detect pin (+QSIMDET, +CSDT).
 type SIMDetect struct{ Enabled, Set bool }
 
+// SIMSlot is the card slot that the modem uses, counted as its vendor counts.
+type SIMSlot struct {
+	Slot   int
+	Source string // "+QUIMSLOT"
+}
+
 // CardValidity is the network's mark on the card, Huawei ^SYSINFOEX sim_state.
 type CardValidity struct {
 	ValidCS, ValidPS bool

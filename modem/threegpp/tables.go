@@ -33,7 +33,7 @@ var prefixes = table{
 	{"+QINISTAT", answer, parseQINISTAT}, {"+QNWLOCK", answer, parseQNWLOCK}, {"+QCFG", answer, parseQCFG},
 	{"+QNWPREFCFG", answer, parseQNWPREFCFG}, {"+QNWCFG", answer, parseQNWCFG}, {"+QTEMP", answer, parseQTEMP},
 	{"+QIND", event, parseQIND}, {"+QUSIM", event, ignore}, {"+QCCID", answer, parseICCID}, {"+QSPN", answer, ignore},
-	{"+QSTK", event, ignore}, {"+QURCCFG", answer, ignore}, {"+QUIMSLOT", answer, ignore}, {"+QDSIM", answer, ignore},
+	{"+QSTK", event, ignore}, {"+QURCCFG", answer, ignore}, {"+QUIMSLOT", answer, parseSlot}, {"+QDSIM", answer, parseSlot},
 
 	// SIMCom, and the SIM800 stack that openLuat and Ai-Thinker copied
 	{"+CPSI", both, parseCPSI}, {"+CNSMOD", both, parseCNSMOD}, {"+CNMP", answer, parseCNMP},
@@ -75,7 +75,7 @@ var prefixes = table{
 	// Telit
 	{"#CEERNET", answer, parseCEERNET}, {"#CEER", answer, parseTelitCEER}, {"#QSS", both, parseQSS},
 	{"#RFSTS", answer, parseRFSTS}, {"#TEMPMON", both, parseTEMPMON}, {"#TEMPMEAS", both, parseTEMPMON},
-	{"#CCID", answer, parseICCID},
+	{"#CCID", answer, parseICCID}, {"#BND", answer, ignore}, // masks, with a base that differs by family
 
 	// Smaller dialects: Cinterion, Neoway, Fibocom, ZTE, SIM800, SIM7080, Intel
 	{"^SMONI", answer, parseSMONI}, {"+RSRP", answer, levelAt(2, -1)}, {"^LTERSRP", answer, levelAt(0, 1)},
@@ -94,6 +94,10 @@ var prefixes = table{
 
 	// Sierra
 	{"+ETEMP", answer, parseTemperature}, {"+KSUP", event, restarted}, {"+WDSI", event, ignore},
+	{"!SELRAT", answer, parseSELRAT}, {"!UIMS", answer, parseSlot}, {"+KCELLMEAS", answer, parseKCELLMEAS},
+
+	// Cinterion, Fibocom, ZTE
+	{"^SIND", both, ignore}, {"+GTDUALSIM", answer, parseSlot}, {"+ZCELLINFO", answer, parseZCELLINFO},
 }
 
 // banners are whole lines without a prefix.
@@ -136,7 +140,7 @@ var blocks = map[string]func(c *subcommand, lines []string) []Fact{
 	"+CICCID": iccidBlock, "%XICCID": iccidBlock, "#CCID": iccidBlock,
 	"I": identityBlock, "+CGMI": identityBlock, "+CGMM": identityBlock, "+CGMR": identityBlock,
 	"+GMI": identityBlock, "+GMM": identityBlock, "+GMR": identityBlock,
-	"+CIFSR": addressBlock, "+CMGR": smsBlock, "+CMGL": smsBlock, "!GSTATUS": gstatusBlock,
+	"+CIFSR": addressBlock, "+CMGR": smsBlock, "+CMGL": smsBlock, "!GSTATUS": gstatusBlock, "!BAND": bandBlock, "+GTCCINFO": gtccinfoBlock,
 }
 
 // blockOf is the block parser of a command, nil when it has none. A test

@@ -12,6 +12,7 @@ func (Registration) Kind() string    { return "registration" }
 func (SIM) Kind() string             { return "sim" }
 func (SIMPresence) Kind() string     { return "sim_presence" }
 func (SIMDetect) Kind() string       { return "sim_detect" }
+func (SIMSlot) Kind() string         { return "sim_slot" }
 func (CardValidity) Kind() string    { return "card_validity" }
 func (ICCID) Kind() string           { return "iccid" }
 func (IMSI) Kind() string            { return "imsi" }
@@ -123,6 +124,8 @@ func (s SIMPresence) String() string {
 	}
 	return "no card detected"
 }
+
+func (s SIMSlot) String() string { return "card slot " + strconv.Itoa(s.Slot) + " (" + s.Source + ")" }
 
 func (s SIMDetect) String() string {
 	if s.Enabled {
