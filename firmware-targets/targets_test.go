@@ -1,6 +1,8 @@
 package targets
 
 import (
+	"debug/elf"
+	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -285,4 +287,24 @@ func FuzzParseCPU(f *testing.F) {
 func fieldByKeyOf(v Target, key string) (any, bool) {
 	f, ok := fieldByKey(reflect.ValueOf(v), key)
 	return f, ok
+}
+
+// make build TARGET=mt7688 makes what the board's file names first.
+func TestBuildOfABoard(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED in -short: builds a board's binary")
+	}
+	dir := t.TempDir()
+	out, err := exec.Command("../scripts/build.sh", "-o", dir, "mt7688").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	f, err := elf.Open(filepath.Join(dir, "cellwarden-mipsle"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Machine != elf.EM_MIPS || f.ByteOrder != binary.LittleEndian {
+		t.Errorf("is for %v, %v", f.Machine, f.ByteOrder)
+	}
 }

@@ -4,6 +4,8 @@
 #   scripts/build.sh [-o DIR] [-s] TARGET...   "host" is the machine at hand
 #   scripts/build.sh -l                        lists the targets
 #
+# A TARGET may also be a board of firmware-targets.
+#
 # -s also writes SHA256SUMS. The same source and VERSION give the same bytes in
 # any folder: no paths, no build id, no state of the checkout.
 set -eu
@@ -88,6 +90,10 @@ for target; do
 	if [ "$target" = host ]; then
 		build host "$out/cellwarden" 0
 		continue
+	fi
+	# The name of a board stands for the first build of its file.
+	if [ -f "firmware-targets/$target.toml" ]; then
+		target=$(sed -n 's/^build *= *\["\([a-z0-9]*\)".*/\1/p' "firmware-targets/$target.toml")
 	fi
 	row=$(echo "$table" | awk -v t="$target" '$1 == t { print $2, $3 }')
 	if [ -z "$row" ]; then

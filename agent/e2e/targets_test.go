@@ -154,3 +154,47 @@ func TestTooHighABuildDiesAtOnce(t *testing.T) {
 		t.Log(strings.TrimSpace(fmt.Sprintf("%s: %v: %s", cpu, err, out.String())))
 	}
 }
+
+// The config says nothing of modem and state: board.toml beside it does, and the agent
+// takes both and says which board it is on. An update of the config wins at the next
+// start.
+func TestBoardFileIsUsed(t *testing.T) {
+	t.Parallel()
+	modem := newModem(t, "healthy-quectel")
+	m := newMachine(t, nil, plain("auto"))
+	text, err := os.ReadFile(m.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent, _, found := strings.Cut(string(text), "\n[store]\n")
+	if !found {
+		t.Fatalf("the config is not as this test knows it:\n%s", text)
+	}
+	state := filepath.Join(m.dir, "of the board")
+	board := fmt.Sprintf("name = \"kiosk2\"\ntitle = \"a kiosk\"\nbuild = [\"amd64\"]\n[detect]\nmodel = [\"nothing\"]\n[paths]\nstate = %q\n[modem]\nuart = %q\nbaud = 115200\nprofile = \"quectel-ec2x\"\n", state, modem.port)
+	for name, text := range map[string]string{m.config: silent, filepath.Join(filepath.Dir(m.config), "board.toml"): board} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.start()
+	until(t, "the modem known", patient, func() bool { return m.status().Modem.Model == "EC20F" })
+	if st := m.status(); st.Board != "kiosk2" || st.Modem.Port != modem.port || st.Modem.Profile != "quectel-ec2x" {
+		t.Errorf("board %q, modem %+v", st.Board, st.Modem)
+	}
+	if _, err := os.Stat(filepath.Join(state, "outbox")); err != nil {
+		t.Errorf("the state is not where the board has it: %v", err)
+	}
+	out, _, _ := m.run("status", "--all")
+	hasAll(t, "status --all", out, "kiosk2")
+	out, _, _ = m.run("config", "show", m.config)
+	hasAll(t, "config show", out, "# board: kiosk2 ("+filepath.Join(m.dir, "board.toml")+")\n", fmt.Sprintf("port = %q", modem.port))
+	m.stop()
+	if err := os.WriteFile(m.config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	if _, err := os.Stat(filepath.Join(m.state, "outbox")); err != nil {
+		t.Errorf("the config does not win: %v", err)
+	}
+}
