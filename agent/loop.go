@@ -254,7 +254,11 @@ func (l *loop) look() {
 	l.settleBlock()
 	l.step(core.Links{At: l.at(), Readings: readings, Data: data})
 	v := l.core.View()
-	l.budget.guard(meter.GuardFor(v.Usage).Share())
+	share := 1.0
+	if v.Uplink.OverData {
+		share = meter.GuardFor(v.Usage).Share()
+	}
+	l.budget.guard(share)
 	l.mend(v.Diagnosis, v.Standing != nil && v.Standing.Class == diag.ModemFault)
 }
 

@@ -325,7 +325,9 @@ func (c *Core) Step(ev Event) []Effect {
 	case Forgotten:
 		c.Forget()
 	case Spent:
-		c.meter.OwnBytes(e.Bytes, c.now)
+		if c.uplink.OverData {
+			c.meter.OwnBytes(e.Bytes, c.now)
+		}
 		judge = false
 	case Cycled:
 		c.cycledAt = c.now.Mono
@@ -446,7 +448,7 @@ func (c *Core) schedule() {
 		c.emit(LookAtLinks{})
 	}
 	if now >= c.reportAt {
-		c.reportAt = now + c.stretch(c.opt.ReportEvery)
+		c.reportAt = now + c.rarer(c.opt.ReportEvery)
 		c.report()
 	}
 	c.scheduleProbes()
@@ -466,6 +468,14 @@ func (c *Core) pollEvery() time.Duration {
 		return min(fastPoll, c.opt.Poll)
 	}
 	return c.opt.Poll
+}
+
+// rarer is stretch for what the uplink sends, which may go over Ethernet.
+func (c *Core) rarer(d time.Duration) time.Duration {
+	if !c.uplink.OverData {
+		return d
+	}
+	return c.stretch(d)
 }
 
 // stretch makes own traffic rarer as the quota runs out (meter.Guard).

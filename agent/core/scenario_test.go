@@ -113,7 +113,8 @@ type world struct {
 	began   time.Duration // when this boot began
 	skew    time.Duration
 	doubted bool
-	after   func() // after each step; may be nil
+	after   func()       // after each step; may be nil
+	count   func(Effect) // of each effect; may be nil
 }
 
 type timed struct {
@@ -384,6 +385,9 @@ func (w *world) step(ev Event) {
 		w.after()
 	}
 	for _, e := range effects {
+		if w.count != nil {
+			w.count(e)
+		}
 		switch e := e.(type) {
 		case Ask:
 			w.ask(e.Queries)

@@ -140,7 +140,7 @@ func (c *Core) configureFrom(args json.RawMessage) error {
 	next.Plan = nil // kept as the pushed plan, where a plan command puts it too
 	c.settings = next
 	c.use(parsed)
-	c.reportAt = c.now.Mono + c.stretch(c.opt.ReportEvery)
+	c.reportAt = c.now.Mono + c.rarer(c.opt.ReportEvery)
 	if !c.probes.doubt && c.probes.at != farAway {
 		c.probes.at = c.now.Mono + c.stretch(c.probes.every)
 	}
