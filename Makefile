@@ -50,8 +50,9 @@ test-targets: ## the main job with the binaries of ARMv5, ARMv7, arm64 and mipsl
 lint: ## gofmt, go vet, staticcheck, shellcheck, no paths of one machine
 	@scripts/lint.sh
 
-bench: ## all benchmarks, as a table
+bench: ## all benchmarks, and outbox and uplink beside a mosquitto bridge, as tables
 	@scripts/bench.sh
+	@scripts/bench-uplink.sh
 
 clean: ## remove what was built here
 	rm -rf build dist .tmp

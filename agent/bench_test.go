@@ -54,6 +54,7 @@ func backlogOf(b testing.TB, dir string, n int) outbox.Options {
 func benchDrain(b *testing.B, n int) {
 	addr := mosquittoOn(b, "max_queued_messages 0")
 	var took time.Duration
+	var cpu int64 // ours, without the broker's
 	for range b.N {
 		dir := b.TempDir()
 		opt := backlogOf(b, dir, n)
@@ -70,9 +71,11 @@ func benchDrain(b *testing.B, n int) {
 				switch e := e.(type) {
 				case uplink.Connected:
 					began = time.Now()
+					cpu -= cpuMicros(b)
 				case uplink.Delivered:
 					if got += len(e.Seqs); got == n {
 						took += time.Since(began)
+						cpu += cpuMicros(b)
 						cancel()
 					}
 				}
@@ -89,7 +92,17 @@ func benchDrain(b *testing.B, n int) {
 		}
 	}
 	b.ReportMetric(float64(n*b.N)/took.Seconds(), "events/s")
+	b.ReportMetric(float64(cpu)/float64(n*b.N), "us-cpu/event") // what a busy machine does not change
 	b.ReportMetric(0, "ns/op")
+}
+
+// cpuMicros is what this process has used of the processors.
+func cpuMicros(b *testing.B) int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return (u.Utime.Nano() + u.Stime.Nano()) / 1000
 }
 
 func BenchmarkDrainToBroker10k(b *testing.B) { benchDrain(b, 10_000) }
@@ -150,11 +163,17 @@ func helperAgent(t testing.TB, dir string, env ...string) *exec.Cmd {
 
 func rssKB(t testing.TB, pid int) int {
 	t.Helper()
+	return memoryKB(t, pid, "VmRSS:")
+}
+
+// memoryKB is a line of a process's status, in KB.
+func memoryKB(t testing.TB, pid int, what string) int {
+	t.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(raw), "VmRSS:")
+	_, rest, _ := strings.Cut(string(raw), what)
 	kb, err := strconv.Atoi(strings.Fields(rest)[0])
 	if err != nil {
 		t.Fatal(err)

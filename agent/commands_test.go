@@ -94,6 +94,7 @@ func lowPort(t testing.TB) string {
 
 // quickUplink is the timing for tests over the loopback.
 var quickUplink = uplink.Timing{Spread: -1, Linger: 10 * time.Millisecond, RetryMin: 50 * time.Millisecond, RetryMax: 200 * time.Millisecond,
+	RefusedMin: 50 * time.Millisecond, RefusedMax: 200 * time.Millisecond,
 	Attempt: time.Millisecond, Attempts: 1000}
 
 // testConfig is the default over a broker, with nothing that leaves the test.

@@ -66,11 +66,10 @@ func killOptions() Options {
 }
 
 func TestKill9LosesNothingAccepted(t *testing.T) {
-	kills := 100
+	kills := 1000
 	if testing.Short() {
 		kills = 10
 	}
-	kills = long(kills)
 	dir := t.TempDir()
 	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64([]byte("kill -9 ")), 1))
 	content := map[uint64]string{}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,8 +57,12 @@ type path struct {
 const pathTable = `table inet path {
 	counter up {}
 	counter down {}
+	counter answers {}
 	chain o { type filter hook output priority 0; oifname "wwan0" counter name up; }
-	chain i { type filter hook input priority 0; iifname "wwan0" counter name down; }
+	chain i {
+		type filter hook input priority 0; iifname "wwan0" counter name down
+		iifname "wwan0" ip length > 60 counter name answers
+	}
 }`
 
 func newPath(t *testing.T) *path {
@@ -93,24 +98,27 @@ func (p *path) silence() time.Time {
 	return time.Now()
 }
 
-var counters = regexp.MustCompile(`counter (up|down) \{\s*packets (\d+) bytes (\d+)`)
+var counters = regexp.MustCompile(`counter (up|down|answers) \{\s*packets (\d+) bytes (\d+)`)
 
-// crossed is what has crossed the path: bytes of IP, and packets down.
-func (p *path) crossed() (size, down uint64) {
+// crossed is what has crossed the path: bytes of IP, and packets down that were
+// more than an acknowledgement of TCP.
+func (p *path) crossed() (size, answers uint64) {
 	p.t.Helper()
 	out, err := p.Device.Command("nft", "list", "counters", "table", "inet", "path").CombinedOutput()
 	m := counters.FindAllStringSubmatch(string(out), -1)
-	if err != nil || len(m) != 2 {
+	if err != nil || len(m) != 3 {
 		p.t.Fatalf("nft: %v: %s", err, out)
 	}
 	for _, c := range m {
+		packets, _ := strconv.ParseUint(c[2], 10, 64)
 		n, _ := strconv.ParseUint(c[3], 10, 64)
-		size += n
-		if c[1] == "down" {
-			down, _ = strconv.ParseUint(c[2], 10, 64)
+		if c[1] == "answers" {
+			answers = packets
+		} else {
+			size += n
 		}
 	}
-	return size, down
+	return size, answers
 }
 
 // quiet is crossed when nothing has moved for longer than any delayed acknowledgement.
@@ -123,6 +131,20 @@ func (p *path) quiet() uint64 {
 		}
 		last = now
 		<-time.After(250 * time.Millisecond) // no event tells of the last packet
+	}
+}
+
+// ping is what the next ping and its answer put on the path, when nothing else moves.
+func (p *path) ping() float64 {
+	p.t.Helper()
+	before, first := p.crossed()
+	for end := time.Now().Add(patient); ; <-time.After(20 * time.Millisecond) {
+		if _, answers := p.crossed(); answers > first {
+			return float64(p.quiet() - before)
+		}
+		if time.Now().After(end) {
+			p.t.Fatal("no ping crosses the path")
+		}
 	}
 }
 
@@ -248,9 +270,9 @@ func TestIdleInRealTime(t *testing.T) {
 // pingsADay: a ping goes pingLead before the keepalive is over.
 var pingsADay = int((24*time.Hour)/(DefaultTiming.KeepAlive-pingLead)) + 1
 
-// TestADayOnThePath sends what a device sends in a day over TLS 1.3, in two
-// minutes: two reconnects, 24 reports of 400 B, all the pings of the default
-// keepalive. Only the waiting between them is left out.
+// TestADayOnThePath weighs what a device sends in a day over TLS 1.3, without the
+// waiting: two reconnects, 24 reports of 400 B, and the pings of the default
+// keepalive, of which a few stand for all.
 func TestADayOnThePath(t *testing.T) {
 	measured(t)
 	p := newPath(t)
@@ -305,17 +327,17 @@ func TestADayOnThePath(t *testing.T) {
 	told(t, "per event in a drain, B", float64(p.quiet()-before)/n)
 	r.stop()
 
-	r = run(s, time.Second)
+	// The median of a few: a busy test machine acknowledges some by themselves.
+	r = run(s, 2*time.Second)
 	<-connack
 	p.quiet()
-	begin, pings := p.crossed()
-	end := pings + uint64(pingsADay)
-	for pings < end {
-		_, pings = p.crossed()
-		<-time.After(50 * time.Millisecond)
+	var pings []float64
+	for range 8 {
+		pings = append(pings, p.ping())
 	}
-	idle := float64(p.quiet() - begin)
-	told(t, "pings of a day", float64(pings-end)+float64(pingsADay))
+	slices.Sort(pings)
+	idle := pings[len(pings)/2] * float64(pingsADay)
+	told(t, "pings of a day", float64(pingsADay))
 	told(t, "idle day over TLS, B", idle)
 	told(t, "two reconnects with all that belongs to them, B", reconnects)
 	told(t, "24 reports, B", reports)
@@ -408,12 +430,11 @@ func TestPeerOnThePath(t *testing.T) {
 	up()
 	told(t, "bridge: TLS reconnect after a restart with all that belongs to it, B", float64(p.quiet()-before))
 
-	begin, pings := p.crossed()
-	for first := pings; pings < first+4; {
-		_, pings = p.crossed()
-		<-time.After(50 * time.Millisecond)
+	ping := p.ping()
+	for range 2 {
+		ping = min(ping, p.ping())
 	}
-	told(t, "bridge: idle day at its keepalive of 60 s, B", float64(p.quiet()-begin)/4*24*60)
+	told(t, "bridge: idle day at its keepalive of 60 s, B", ping*24*60)
 
 	lone := 1e9
 	for range 5 {
@@ -469,8 +490,9 @@ func TestPeerSilentPath(t *testing.T) {
 	}
 }
 
-// TestPeerBacklog: memory with 100,000 waiting, and the drain of 10,000 and
-// 100,000, counted by a subscriber of the far broker.
+// TestPeerBacklog: memory with a backlog, its drain, and what of 100,000 comes out
+// again, counted by a subscriber of the far broker. Mosquitto 2.0 forgets 65,536 of
+// what exceeds that number, so its memory is taken with 60,000 and reckoned up.
 func TestPeerBacklog(t *testing.T) {
 	measured(t)
 	p := newPath(t)
@@ -486,10 +508,10 @@ func TestPeerBacklog(t *testing.T) {
 		return kb
 	}
 	idle := rss()
-	for _, n := range []int{10_000, 100_000} {
+	for _, n := range []int{10_000, 60_000, 100_000} {
 		b.publish(n, 0)
-		if n == 100_000 {
-			told(t, "bridge: memory with 100,000 waiting, KB over idle", rss()-idle)
+		if n == 60_000 {
+			told(t, "bridge: memory with 100,000 waiting, KB over idle", (rss()-idle)/6*10)
 		}
 		p.far.start()
 		sub := p.Peer.Command("mosquitto_sub", "-h", p.PeerAddr, "-p", "8883", "--cafile", p.ca.file, "--insecure", "-t", "e/#", "-C", strconv.Itoa(n), "-W", "30", "-F", "%U")
@@ -509,10 +531,11 @@ func TestPeerBacklog(t *testing.T) {
 				first = last
 			}
 		}
-		if err := sub.Wait(); err != nil {
-			t.Logf("of %d waiting in the bridge %d came, then nothing for long: %v", n, came, err)
+		_ = sub.Wait() // not all came: it says so by its code, and we by the count
+		if n < 100_000 {
+			told(t, fmt.Sprintf("bridge: drain of %d, events/s", n), float64(came)/(last-first))
 		}
-		told(t, fmt.Sprintf("bridge: drain of %d, events/s", n), float64(came)/(last-first))
+		told(t, fmt.Sprintf("bridge: lost of %d waiting", n), float64(n-came))
 		p.far.kill()
 	}
 }
