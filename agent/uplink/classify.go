@@ -99,6 +99,8 @@ func whyLost(err error) Why {
 		return lie.why
 	case errors.Is(err, errAckTimeout):
 		return WhyAckTimeout
+	case errors.Is(err, errMoved):
+		return WhyMoved
 	case strings.Contains(err.Error(), "pingresp not received"): // paho has no value for it
 		return WhyPing
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -108,3 +110,5 @@ func whyLost(err error) Why {
 }
 
 var errAckTimeout = errors.New("the broker was silent while an acknowledgement was due")
+
+var errMoved = errors.New("the system has another way to the broker now")

@@ -60,6 +60,7 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 		conn, dialErr := d.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), b.port))
 		if dialErr == nil {
 			c := newCounted(conn)
+			c.bound = device != ""
 			u.dialled(c)
 			return c, nil
 		}
@@ -102,6 +103,33 @@ func (u *Uplink) dialer(name string) *net.Dialer {
 		}
 	}
 	return d
+}
+
+// moved reports whether a new connection to the broker would begin at another
+// address of ours than this one does: Ethernet or Wi-Fi came or went. A link bound
+// to an interface never moves. Nothing is sent.
+func (u *Uplink) moved(l *link) bool {
+	if l.tcp.bound {
+		return false
+	}
+	c, err := u.dialer("").Dial("udp", l.tcp.RemoteAddr().String())
+	if err != nil {
+		return false // no way at all; what is under way will tell
+	}
+	defer c.Close()
+	return network(c.LocalAddr()) != network(l.tcp.LocalAddr())
+}
+
+// network is an address's own, or for IPv6 its /64: addresses within change by
+// themselves.
+func network(a net.Addr) netip.Prefix {
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	p, _ := ip.Prefix(min(64, ip.BitLen())) // that many bits it has
+	return p
 }
 
 type bindError struct {

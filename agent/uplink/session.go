@@ -42,8 +42,9 @@ const (
 	drainBurst = time.Second
 	// admitRecheck is how often the byte budget is asked again after a no.
 	admitRecheck = time.Minute
-	// trafficEvery is how often bytes are reported while connected.
-	trafficEvery = time.Minute
+	// movedLooks is how often in a row the kernel must prefer another way to the
+	// broker: a reconnect costs 2 KB, and a bad plug chatters.
+	movedLooks = 2
 	// expiryEvery is how often our own certificate is looked at while connected.
 	expiryEvery = 24 * time.Hour
 	// publishOverhead is what a PUBLISH and its PUBACK cost beside the payload:
@@ -248,6 +249,7 @@ type drain struct {
 	rateFree time.Time         // by then the drain rate has paid for what was sent
 	denied   time.Time         // the byte budget said no; asked again at this time
 	command  allowance
+	away     int // looks in a row at which there was a better way
 }
 
 // flight is one PUBLISH whose PUBACK is awaited.
@@ -264,7 +266,7 @@ func (d *drain) run(ctx context.Context) error {
 	status := protocol.MarshalStatus(protocol.Status{Up: true})
 	d.fly(l.client.Publish(u.topic(protocol.LeafStatus), 1, !u.opt.NoRetain, status), nil, len(status))
 
-	every := time.NewTicker(trafficEvery)
+	every := time.NewTicker(u.t.Look)
 	defer every.Stop()
 	expiry := time.NewTicker(expiryEvery)
 	defer expiry.Stop()
@@ -295,6 +297,11 @@ func (d *drain) run(ctx context.Context) error {
 		case <-every.C:
 			u.report(l)
 			d.countDropped()
+			if d.away++; !u.moved(l) {
+				d.away = 0
+			} else if d.away >= movedLooks {
+				return errMoved
+			}
 		case <-expiry.C:
 			u.checkExpiry()
 		case <-timer.C:

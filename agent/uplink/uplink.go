@@ -87,6 +87,7 @@ type Timing struct {
 	RetryMax    time.Duration
 	RefusedMin  time.Duration // first backoff after a refusal
 	RefusedMax  time.Duration
+	Look        time.Duration // between looks at the way to the broker and the bytes that went
 	Stable      time.Duration // a connection that lasted so long was a success
 	Attempt     time.Duration // one more attempt is allowed for each such span ...
 	Attempts    int           // ... and so many may be saved up
@@ -115,6 +116,8 @@ var DefaultTiming = Timing{
 	// A refusal is not cured by asking again; somebody has to change something.
 	RefusedMin: 5 * time.Minute,
 	RefusedMax: time.Hour,
+	// A cable that is plugged in may wait for two of these.
+	Look: time.Minute,
 	// Brokers that throw out a doubled client id do so within seconds.
 	Stable: time.Minute,
 	// 20 an hour, below the 30 to 60 of TS.34 8.2.3_REQ_001/003/005 (F1 to F3).
@@ -143,6 +146,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.RetryMax, d.RetryMax)
 	set(&t.RefusedMin, d.RefusedMin)
 	set(&t.RefusedMax, d.RefusedMax)
+	set(&t.Look, d.Look)
 	set(&t.Stable, d.Stable)
 	set(&t.Attempt, d.Attempt)
 	if t.Attempts == 0 {
@@ -321,8 +325,11 @@ func (u *Uplink) lost(end ending) (time.Duration, WaitWhy) {
 	case end.why == WhyFlood || end.why == WhyBadPacket:
 		u.turn++
 		return u.backoff(true), WaitRefused
+	case end.why == WhyMoved:
+		return u.spread(), WaitSpread
 	case end.lasted >= u.t.Stable:
 		u.state.Failures, u.state.Refusals = 0, 0
+		u.turn = 0 // the list begins with the preferred one
 		u.changed()
 		return u.spread(), WaitSpread
 	default:

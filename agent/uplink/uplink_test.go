@@ -374,6 +374,22 @@ func TestBrokerRotation(t *testing.T) {
 	r.empty()
 }
 
+// TestPreferredBrokerFirst: after a connection that worked the list begins anew.
+func TestPreferredBrokerFirst(t *testing.T) {
+	addr, _ := embedded(t)
+	second := newProxy(t, addr)
+	first := freeAddr(t)
+	r := start(t, newStore(t), func(o *Options) {
+		o.Brokers = []string{"tcp://" + first, "tcp://" + second.addr}
+		o.Timing.Stable = time.Nanosecond
+	})
+	_, at := find[Connected](r, 0, func(e Connected) bool { return e.Broker == "tcp://"+second.addr })
+	second.cut()
+	if e, _ := find[Connecting](r, at, nil); e.Broker != "tcp://"+first {
+		t.Errorf("tried %s first", e.Broker)
+	}
+}
+
 // TestBadOptions: Run says at once what is wrong and how to put it right.
 func TestBadOptions(t *testing.T) {
 	good := Options{Device: device, Brokers: []string{"tcp://localhost"}, Source: newStore(t), Now: now, OnEvent: func(Event) {}}
