@@ -1,17 +1,16 @@
 package uplink
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"os"
 	"time"
 )
@@ -25,6 +24,8 @@ const (
 	tpmPause = 100 * time.Millisecond
 	// tpmMax is the largest answer taken; a signature has about 100 bytes.
 	tpmMax = 4096
+	// tpmCoordinate is the length of r and s on P-256.
+	tpmCoordinate = 32
 )
 
 // TPM 2.0 library specification, part 2.
@@ -164,14 +165,22 @@ func tpmSignature(body []byte) ([]byte, error) {
 		return nil, errors.New("its answer holds no ECDSA signature")
 	}
 	body = body[8:]
-	var sig struct{ R, S *big.Int }
-	for _, to := range []**big.Int{&sig.R, &sig.S} {
-		if len(body) < 2 || len(body)-2 < int(binary.BigEndian.Uint16(body)) {
+	sig := []byte{0x30, 0} // SEQUENCE of two INTEGERs, DER; all lengths are below 128
+	for range 2 {
+		if len(body) < 2 {
 			return nil, errors.New("its answer is cut short")
 		}
-		end := 2 + int(binary.BigEndian.Uint16(body))
-		*to = new(big.Int).SetBytes(body[2:end])
-		body = body[end:]
+		n := int(binary.BigEndian.Uint16(body))
+		if body = body[2:]; len(body) < n || n > tpmCoordinate {
+			return nil, errors.New("its answer is cut short")
+		}
+		number := bytes.TrimLeft(body[:n], "\x00")
+		if len(number) == 0 || number[0] >= 0x80 {
+			number = append([]byte{0}, number...) // it is not negative
+		}
+		sig = append(append(sig, 2, byte(len(number))), number...)
+		body = body[n:]
 	}
-	return asn1.Marshal(sig)
+	sig[1] = byte(len(sig) - 2)
+	return sig, nil
 }
