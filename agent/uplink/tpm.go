@@ -1,16 +1,17 @@
 package uplink
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"time"
 )
@@ -24,22 +25,24 @@ const (
 	tpmPause = 100 * time.Millisecond
 	// tpmMax is the largest answer taken; a signature has about 100 bytes.
 	tpmMax = 4096
-	// tpmCoordinate is the length of r and s on P-256.
-	tpmCoordinate = 32
 )
 
-// TPM 2.0 library specification, part 2.
+// TPM2_Sign with a P-256 key and a SHA-256 digest, as the TPM 2.0 library
+// specification (parts 2 and 3) lays it out, around the handle and the digest.
 const (
-	tpmSessions   = 0x8002     // tag: a command with authorisation
-	tpmSign       = 0x0000015d // TPM2_Sign
-	tpmRSPassword = 0x40000009 // authorisation by password
-	tpmECDSA      = 0x0018
-	tpmSHA256     = 0x000b
-	tpmHashCheck  = 0x8024 // a ticket ...
-	tpmNull       = 0x40000007
-	tpmYielded    = 0x908
-	tpmTesting    = 0x90a
-	tpmRetry      = 0x922
+	tpmSign = "\x80\x02\x00\x00\x00\x49\x00\x00\x01\x5d"               // with authorisation, 73 bytes in all, TPM2_Sign
+	tpmAuth = "\x00\x00\x00\x09\x40\x00\x00\x09\x00\x00\x00\x00\x00" + // an empty password
+		"\x00\x20" // and the digest's length
+	tpmScheme = "\x00\x18\x00\x0b" + // ECDSA, SHA-256
+		"\x80\x24\x40\x00\x00\x07\x00\x00" // no ticket that the TPM made the digest itself
+	tpmECDSA = 0x0018
+)
+
+// Codes of an answer that wants to be asked for again.
+const (
+	tpmYielded = 0x908
+	tpmTesting = 0x90a
+	tpmRetry   = 0x922
 )
 
 // openTPM opens the board's TPM: through the kernel's resource manager (Linux
@@ -96,7 +99,8 @@ func (t TLS) tpmCert(chain []byte) (*tls.Certificate, error) {
 // Public implements crypto.Signer.
 func (k *tpmKey) Public() crypto.PublicKey { return k.pub }
 
-// Sign implements crypto.Signer for a SHA-256 digest.
+// Sign implements crypto.Signer for a SHA-256 digest: TLS asks for no other of a
+// P-256 key.
 func (k *tpmKey) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
 	sig, err := k.sign(digest)
 	if err == nil && !ecdsa.VerifyASN1(k.pub, digest, sig) {
@@ -117,15 +121,8 @@ func (k *tpmKey) sign(digest []byte) ([]byte, error) {
 	if d, ok := dev.(interface{ SetDeadline(time.Time) error }); ok {
 		_ = d.SetDeadline(time.Now().Add(tpmPatience)) // old kernels cannot; they answer or fail themselves
 	}
-	cmd := binary.BigEndian.AppendUint32([]byte{tpmSessions >> 8, tpmSessions & 0xff, 0, 0, 0, 0}, tpmSign)
-	cmd = binary.BigEndian.AppendUint32(cmd, k.handle)
-	cmd = binary.BigEndian.AppendUint32(cmd, 9) // the authorisation: an empty password
-	cmd = append(binary.BigEndian.AppendUint32(cmd, tpmRSPassword), 0, 0, 0, 0, 0)
-	cmd = append(binary.BigEndian.AppendUint16(cmd, uint16(len(digest))), digest...)
-	for _, v := range []uint16{tpmECDSA, tpmSHA256, tpmHashCheck, tpmNull >> 16, tpmNull & 0xffff, 0} {
-		cmd = binary.BigEndian.AppendUint16(cmd, v) // ... that says the TPM did not hash the digest itself
-	}
-	binary.BigEndian.PutUint32(cmd[2:], uint32(len(cmd)))
+	cmd := append(binary.BigEndian.AppendUint32([]byte(tpmSign), k.handle), tpmAuth...)
+	cmd = append(append(cmd, digest...), tpmScheme...)
 	for try := 1; ; try++ {
 		body, code, err := tpmExchange(dev, cmd)
 		switch {
@@ -165,22 +162,14 @@ func tpmSignature(body []byte) ([]byte, error) {
 		return nil, errors.New("its answer holds no ECDSA signature")
 	}
 	body = body[8:]
-	sig := []byte{0x30, 0} // SEQUENCE of two INTEGERs, DER; all lengths are below 128
-	for range 2 {
-		if len(body) < 2 {
+	var sig struct{ R, S *big.Int }
+	for _, to := range []**big.Int{&sig.R, &sig.S} {
+		if len(body) < 2 || len(body)-2 < int(binary.BigEndian.Uint16(body)) {
 			return nil, errors.New("its answer is cut short")
 		}
-		n := int(binary.BigEndian.Uint16(body))
-		if body = body[2:]; len(body) < n || n > tpmCoordinate {
-			return nil, errors.New("its answer is cut short")
-		}
-		number := bytes.TrimLeft(body[:n], "\x00")
-		if len(number) == 0 || number[0] >= 0x80 {
-			number = append([]byte{0}, number...) // it is not negative
-		}
-		sig = append(append(sig, 2, byte(len(number))), number...)
-		body = body[n:]
+		end := 2 + int(binary.BigEndian.Uint16(body))
+		*to = new(big.Int).SetBytes(body[2:end])
+		body = body[end:]
 	}
-	sig[1] = byte(len(sig) - 2)
-	return sig, nil
+	return asn1.Marshal(sig)
 }
