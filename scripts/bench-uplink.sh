@@ -41,8 +41,8 @@ if [ "${BENCH_FULL:-}" ]; then
 fi
 # What needs the processor goes first and alone; what only waits goes together.
 go test -count=1 ./agent -run '^$' -bench "$drains" -benchtime 3x >>"$log" 2>&1 || tail -n 20 "$log" >&2
-run ./agent/outbox 'TestFlashOnExt4|TestPowerCutOnExt4|TestKill9'
-CELLWARDEN_LONG=10 run ./agent/outbox 'TestPowerCutAtEveryWrite'
+run ./agent/outbox 'TestFlashOnExt4|TestPowerCutOnExt4'
+CELLWARDEN_LONG=10 run ./agent/outbox 'TestKill9|TestPowerCutAtEveryWrite'
 run ./agent 'TestMemoryWithABacklog|TestKill9OfTheAgent|TestMemoryUnderALyingBroker'
 run ./agent/uplink 'PeerBacklog'
 run ./agent/uplink 'OnThePath|SilentPath|IdleInRealTime' -parallel 16
