@@ -13,9 +13,12 @@ type operator struct {
 	name     string
 	perPkt   float64 // bytes of header per packet of 400 bytes
 	scale    float64
-	session  uint64 // each session is rounded up to this, 0 not
-	perDayKB bool   // each day is rounded up to a kB
-	few      bool   // some sessions a day, as of a line that is always on; else some twenty
+	session  uint64  // each session is rounded up to this, 0 not
+	perDayKB bool    // each day is rounded up to a kB
+	late     int     // days after which a figure comes; it says of which midnight it is
+	offset   float64 // kB that it counts at each start of a cycle
+	perPktUp float64 // each packet of 400 bytes is rounded up to this
+	few      bool    // some sessions a day, as of a line that is always on; else some twenty
 }
 
 func TestReconciliationWithinOnePercentAfterThreeCycles(t *testing.T) {
@@ -25,6 +28,12 @@ func TestReconciliationWithinOnePercentAfterThreeCycles(t *testing.T) {
 		{name: "sessions rounded to 1 kB", scale: 1, session: 1 << 10},
 		{name: "sessions rounded to 10 kB, headers", scale: 1, perPkt: 28, session: 10 << 10, few: true},
 		{name: "counts less than we do", scale: 0.97},
+		{name: "a kB is 1000 bytes, told as 1024", scale: 1.024},
+		{name: "a MB is 1000 kB of 1024", scale: 1.024 * 1.024, perDayKB: true},
+		{name: "each packet rounded up to 128 bytes, link headers", scale: 1, perPktUp: 128, perPkt: 14},
+		{name: "headers counted, figures two days late", perPkt: 40, scale: 1, late: 2},
+		{name: "sessions rounded to 10 kB, figures a day late", scale: 1, session: 10 << 10, few: true, late: 1},
+		{name: "an activation of 64 kB in each cycle", scale: 1.03, offset: 64},
 	} {
 		for _, every := range []int{1, 7} { // figures daily or weekly, always of last midnight
 			t.Run(fmt.Sprintf("%s, every %d d", op.name, every), func(t *testing.T) {
@@ -51,10 +60,15 @@ func simulateOperator(t *testing.T, op operator, every int, seed uint64) (worst,
 	truth := 4e6 // what the card had used before the agent came
 	cycle := time.March
 	day := 0
+	type figureOf struct {
+		used     uint64
+		midnight time.Time
+	}
+	var figures []figureOf
 	for {
 		local := r.at.Wall.In(beijing)
 		if local.Month() != cycle {
-			cycle, truth = local.Month(), 0
+			cycle, truth = local.Month(), op.offset*1024
 		}
 		if cycle == time.September {
 			return worst, stated
@@ -71,6 +85,9 @@ func simulateOperator(t *testing.T, op operator, every int, seed uint64) (worst,
 		for range sessions {
 			n := uint64(busy * size * math.Exp(0.5*rng.NormFloat64()))
 			x := float64(n)*op.scale + op.perPkt*float64(n)/400
+			if op.perPktUp > 0 {
+				x += float64(n) / 400 * (math.Ceil(400/op.perPktUp)*op.perPktUp - 400)
+			}
 			if op.session > 0 {
 				x = math.Ceil(x/float64(op.session)) * float64(op.session)
 			}
@@ -87,17 +104,21 @@ func simulateOperator(t *testing.T, op operator, every int, seed uint64) (worst,
 		u := r.m.Usage(r.at)
 		// The fourth full cycle and later, once the cycle has a figure: before that
 		// some hundred kB of foretold rounding are the whole sum.
-		if local.Month() >= time.July && local.Day() > every+1 {
+		if local.Month() >= time.July && local.Day() > every+op.late+1 {
 			worst = math.Max(worst, 100*math.Abs(float64(u.UsedBytes)-truth)/truth)
 			stated = math.Max(stated, u.ErrorPercent)
 		}
 		r.at = r.at.Add(time.Second)
 		r.look()
 		if day++; day%every == 0 {
-			figure := uint64(truth)
+			figures = append(figures, figureOf{uint64(truth), midnight})
+		}
+		if n := len(figures); n > 0 && !r.at.Wall.Before(figures[0].midnight.AddDate(0, 0, op.late)) {
+			f := figures[0]
+			figures = figures[1:]
 			r.at = r.at.Add(time.Hour) // it comes later, and is of midnight
 			r.look()
-			r.m.Reconcile("", figure, midnight, r.at)
+			r.m.Reconcile("", f.used, f.midnight, r.at)
 			r.at.Wall, r.at.Mono = r.at.Wall.Add(-time.Hour), r.at.Mono-time.Hour
 		}
 	}
