@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -50,6 +51,9 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	if f.Parse(args) != nil {
 		return explain.ExitFailed
 	}
+	if code, ok := launch(ctx, *path, version, logger(env.Stderr, config.Default.Log)); ok {
+		return code
+	}
 	cfg, on, err := config.LoadOn(os.DirFS("/"), *path)
 	if err != nil {
 		return failed(env, err)
@@ -67,6 +71,9 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	defer t.Stop()
 	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,
 		Recorder: rec, Board: boardName(on)})
+	if errors.Is(err, errRestart) {
+		return relaunch(log)
+	}
 	if err != nil {
 		return failed(env, err)
 	}

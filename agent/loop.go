@@ -60,6 +60,7 @@ type loop struct {
 	prober   *prober
 	saver    *stateDir
 	block    *board.Block
+	updates  *updater // nil: its directory cannot be used
 
 	nudges      chan struct{} // to the uplink: one that waits is enough
 	port0       string        // modem.port of the config
@@ -238,6 +239,8 @@ func (l *loop) step(ev core.Event) {
 			}
 		case core.SendBundle:
 			l.sendBundle(e.ID)
+		case core.StartUpdate:
+			l.startUpdate(e)
 		case core.Log:
 			l.log.Log(context.Background(), slog.Level(e.Level), e.Msg, e.Attrs...)
 		}

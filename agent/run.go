@@ -177,6 +177,11 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 	if a := l.newTimeAsker(o.Config.Probes.NTP); a != nil {
 		g.Go(func() error { return a.run(ctx) })
 	}
+	if l.updates, err = l.newUpdater(o); err != nil {
+		l.log.Error("no updates", "error", err)
+	} else {
+		g.Go(func() error { return l.updates.run(ctx) })
+	}
 	if l.uplink.on {
 		up := l.newUplink(o, id)
 		g.Go(func() error { return up.Run(ctx) })

@@ -41,7 +41,7 @@ func (l *loop) status() localapi.Status {
 		Diagnosis: v.Diagnosis, Since: core.WireTime(v.Since),
 		Standing: []localapi.Finding{}, Probes: []localapi.Probe{},
 		Modem: l.modemStatus(v, now.Mono), SIM: simStatus(v), Radio: radioStatus(v.Known), Network: networkStatus(v),
-		Usage: l.usage(v), Troubles: l.troubles.list(),
+		Usage: l.usage(v), Troubles: l.troubles.list(), Update: l.updateStatus(),
 	}
 	if e := l.core.Experience(); e.Faults() > 0 || e.Whitelist {
 		s.Learned = &localapi.LearnedShort{Faults: e.Faults(), Whitelist: e.Whitelist}

@@ -88,10 +88,11 @@ var bodies = map[Type]func() any{
 	TypeGap:     func() any { return new(Gap) },
 	TypeReply:   func() any { return new(Reply) },
 	TypeLearned: func() any { return new(Learned) },
+	TypeUpdate:  func() any { return new(Update) },
 }
 
 // DecodeBody reads the body into the struct of its type: *Alert, *Clear,
-// *Warning, *MachineEvent, *State, *Gap, *Reply or *Learned. A type that this
+// *Warning, *MachineEvent, *State, *Gap, *Reply, *Learned or *Update. A type that this
 // version does not know gives nil and no error.
 func (e Envelope) DecodeBody() (any, error) {
 	mk := bodies[e.Type]

@@ -40,8 +40,10 @@ func samples(t testing.TB) map[string]Envelope {
 			UsedBytes: 25_165_824, OwnBytes: 912_384, QuotaBytes: 31_457_280, Waiting: 3, UptimeS: 86_400,
 			AgentV: "1.0.0", Modem: "EC20F", Counts: map[string]int{"air": 11_240, "reopens": 1, "unparsed": 4},
 		},
-		TypeGap:     Gap{Priority: "metric", Count: 412, FirstSeq: 1001, LastSeq: 1530, From: since, To: at, Reason: "full"},
-		TypeReply:   Reply{ID: "c-20261122-0007", OK: false, Error: ErrExpired.Error(), Result: json.RawMessage(`{"received":"2026-11-22T04:21:07Z"}`)},
+		TypeGap:   Gap{Priority: "metric", Count: 412, FirstSeq: 1001, LastSeq: 1530, From: since, To: at, Reason: "full"},
+		TypeReply: Reply{ID: "c-20261122-0007", OK: false, Error: ErrExpired.Error(), Result: json.RawMessage(`{"received":"2026-11-22T04:21:07Z"}`)},
+		TypeUpdate: Update{Version: "v1.3.0", State: "waiting", Code: UpdateQuota, Detail: "21104882 of 30000000 bytes of the plan are used; updates stop at 70 %",
+			Form: "delta", Have: 131_072, Size: 259_971, Runs: "v1.2.0", Command: "c-20261122-0007"},
 		TypeLearned: Learned{Carrier: "460-00", Said: "EMM 7", Was: "over_quota", Confirmed: "cycle_start"},
 	}
 	out := map[string]Envelope{}

@@ -19,6 +19,7 @@ const (
 	TypeGap     Type = "gap"     // messages were dropped: Gap
 	TypeReply   Type = "reply"   // answer to a Command: Reply
 	TypeLearned Type = "learned" // a verdict was confirmed later: Learned
+	TypeUpdate  Type = "update"  // how an update of the agent goes: Update
 )
 
 // Time is one instant, by both clocks. Wall is RFC 3339 with milliseconds and
@@ -201,7 +202,7 @@ type Command struct {
 	V       int             `json:"v"`
 	ID      string          `json:"id"`      // unique; a seen id is refused
 	Expires string          `json:"expires"` // RFC 3339; refused after, when the clock is trusted
-	Do      string          `json:"do"`      // plan, sim_status, neighbours, diagnose, report, bundle, confirm, time, config
+	Do      string          `json:"do"`      // plan, sim_status, neighbours, diagnose, report, bundle, confirm, time, config, update
 	Args    json.RawMessage `json:"args,omitempty"`
 	Sig     string          `json:"sig,omitempty"`
 }

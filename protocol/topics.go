@@ -43,7 +43,7 @@ type LeafInfo struct {
 var Leaves = []LeafInfo{
 	{Leaf: LeafAlert, Types: []Type{TypeAlert, TypeClear}, What: "a fault stands, a fault ended"},
 	{Leaf: LeafEvent, Types: []Type{TypeEvent}, What: "the machine's own events"},
-	{Leaf: LeafState, Types: []Type{TypeState, TypeWarning, TypeLearned}, What: "periodic report, plan warnings, verdicts confirmed later"},
+	{Leaf: LeafState, Types: []Type{TypeState, TypeWarning, TypeLearned, TypeUpdate}, What: "periodic report, plan warnings, verdicts confirmed later, updates"},
 	{Leaf: LeafMetric, Types: []Type{TypeGap}, What: "about the stream itself: messages that were dropped"},
 	{Leaf: LeafReply, Types: []Type{TypeReply}, What: "answers to commands"},
 	{Leaf: LeafStatus, Retained: true, What: "online or not: Status, also the last will"},

@@ -63,7 +63,7 @@ var arrows = map[string][]string{
 	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "protocol"},
 	"agent/localapi/view":    {"agent/diag", "agent/localapi", "agent/text", "protocol"},
 	"agent/web":              {"agent/localapi", "agent/localapi/view", "agent/text"},
-	"agent/cli":              {"agent/diag", "agent/localapi", "agent/localapi/view", "agent/text"},
+	"agent/cli":              {"agent/diag", "agent/localapi", "agent/localapi/view", "agent/text", "protocol"},
 
 	"agent":                top,
 	"agent/cmd/cellwarden": {"agent", "agent/cli"},

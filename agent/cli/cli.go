@@ -73,6 +73,7 @@ func (h Hooks) verbs() []Verb {
 		{"priors", "show|reset", "what later confirmed faults taught, and how to forget it", Priors},
 		{"config", "check|show|example", "check, show or begin a config", h.Config},
 		{"profiles", "", "list the modem families", h.Profiles},
+		{"update", "FILE|URL [--now] [--again] | status", "update this agent by a signed manifest, or say how that stands", updateVerb},
 		{"version", "", "print the version", version},
 	}, h.More...)
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // CommandNames are the commands that the backend may be allowed to send.
-var CommandNames = []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config"}
+var CommandNames = []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config", "update"}
 
 // brokerSchemes are those that paho understands; true means TLS.
 var brokerSchemes = map[string]bool{
@@ -84,6 +84,7 @@ func Check(c Config) []Problem {
 	k.probes(c)
 	k.store(c.Store)
 	k.api(c.API)
+	k.update(c.Update)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	k.diag(c.Diag)

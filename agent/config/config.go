@@ -38,6 +38,7 @@ type Config struct {
 	Store   Store         `toml:"store"`
 	API     API           `toml:"api"`
 	Log     Log           `toml:"log"`
+	Update  Update        `toml:"update"`
 	Diag    Diag          `toml:"diag"`
 	Carrier Carrier       `toml:"carrier"`
 }
@@ -215,8 +216,17 @@ var Default = Config{
 		// At 1 MB a day eight writes; a power cut forgets at most this much traffic.
 		MeterFlushBytes: 128 << 10,
 	},
-	API:  API{Socket: "/run/cellwarden/api.sock", HTTP: "127.0.0.1:8788"},
-	Log:  Log{Level: "info", Format: "text"},
+	API: API{Socket: "/run/cellwarden/api.sock", HTTP: "127.0.0.1:8788"},
+	Log: Log{Level: "info", Format: "text"},
+	Update: Update{
+		Window: "01:00-05:00",
+		// A delta in one night, a whole binary in two or three.
+		DailyBudgetBytes: 1_500_000,
+		UntilPercent:     70,
+		ConfirmAfter:     Duration(time.Minute),
+		// A weak line may need several tries to reach the broker.
+		ConfirmWithin: Duration(15 * time.Minute),
+	},
 	Diag: Diag{},
 }
 

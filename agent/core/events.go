@@ -179,6 +179,11 @@ type (
 	SendBundle struct{ ID string }
 	// HearTime hands on what the backend says the time is, just now.
 	HearTime struct{ Wall time.Time }
+	// StartUpdate hands an update command on; whoever carries it out answers it.
+	StartUpdate struct {
+		ID   string
+		Args protocol.UpdateArgs
+	}
 	// Log writes one line; Attrs are key, value pairs.
 	Log struct {
 		Level int
@@ -197,4 +202,5 @@ func (Answer) effect()      {}
 func (CycleRadio) effect()  {}
 func (SendBundle) effect()  {}
 func (HearTime) effect()    {}
+func (StartUpdate) effect() {}
 func (Log) effect()         {}

@@ -382,6 +382,13 @@ func (c *Core) obey(cmd protocol.Command, retained bool) {
 		c.reply(cmd.ID, c.tellTime(cmd, retained), nil)
 	case "config":
 		c.configure(cmd)
+	case "update":
+		var a protocol.UpdateArgs
+		if err := decode(cmd.Args, &a); err != nil {
+			c.reply(cmd.ID, err, nil)
+			return
+		}
+		c.emit(StartUpdate{cmd.ID, a})
 	default:
 		c.reply(cmd.ID, fmt.Errorf("%q is not something this version can do", cmd.Do), nil)
 	}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"cellwarden/protocol"
 )
 
 // How long one request may take. The loop answers in milliseconds; these only
@@ -35,6 +37,7 @@ func Handler(b Backend) http.Handler {
 	routes["GET /v1/record/scenario"] = s.recordScenario
 	routes["POST /v1/confirm"] = s.confirm
 	routes["POST /v1/experience/forget"] = s.forget
+	routes["POST /v1/update"] = s.update
 	return routes
 }
 
@@ -299,11 +302,15 @@ func refuse(w http.ResponseWriter, err error) {
 func problem(err error) (int, Problem) {
 	var full *Unavailable
 	var bad *Invalid
+	var refused *protocol.Refusal
 	p := Problem{Error: err.Error()}
 	switch {
 	case errors.As(err, &bad):
 		p.Hint, p.Place = "bad_request", bad.Place
 		return http.StatusBadRequest, p
+	case errors.As(err, &refused):
+		p.Hint = "update." + refused.Code
+		return http.StatusConflict, p
 	case errors.As(err, &full):
 		wait := full.RetryAfter
 		if wait <= 0 {

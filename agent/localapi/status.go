@@ -26,6 +26,7 @@ type Status struct {
 	Probes    []Probe        `json:"probes"`
 	Usage     *Usage         `json:"usage,omitempty"` // nil: no data interface and no plan
 	Outbox    Outbox         `json:"outbox"`
+	Update    *Update        `json:"update,omitempty"` // nil: no updates over the air
 	Uplink    Uplink         `json:"uplink"`
 	Learned   *LearnedShort  `json:"learned,omitempty"` // nil: nothing yet
 	Troubles  []Trouble      `json:"troubles"`          // the agent's own: full disk, unreadable config reload, held port

@@ -452,6 +452,9 @@ func (b *builder) rows() []Row {
 		}
 		add("last_fault", false, b.finding(*f), ended)
 	}
+	if s.Update != nil {
+		add("update", s.Update.Refused != nil || s.Update.Failed != "", b.update()...)
+	}
 	up1 := ""
 	if s.UptimeS > 0 {
 		up1 = b.t("ui.uptime", b.seconds(s.UptimeS))

@@ -239,7 +239,7 @@ func (r *Runner) Step(ctx context.Context) (wait time.Duration, ready bool) {
 	case err == nil:
 		return 0, true
 	case ctx.Err() != nil:
-		return lookAgain, false
+		return 0, false
 	case errors.As(err, &refusal) && strings.HasPrefix(refusal.Code, "wait_"):
 		r.waits(refusal)
 		return lookAgain, false

@@ -1,0 +1,235 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"cellwarden/agent/config"
+	"cellwarden/protocol"
+
+	"github.com/BurntSushi/toml"
+)
+
+// The service always starts the installed binary: `cellwarden run`. That one is the
+// launcher: it looks which binary is to run, and becomes it. A binary on trial runs
+// below the launcher, which ends it when it does not prove itself and so needs
+// nobody's help: no watchdog, no restart by the service manager.
+//
+// What the launcher tells a binary that it starts:
+const (
+	envSlot     = "CELLWARDEN_SLOT"     // the file that runs
+	envPackage  = "CELLWARDEN_PACKAGE"  // version of the launcher
+	envLauncher = "CELLWARDEN_LAUNCHER" // file of the launcher
+	envTrial    = "CELLWARDEN_TRIAL"    // set: on trial, the launcher waits above
+)
+
+const (
+	// stopTimeout is what a binary on trial gets to end: what Run needs at most.
+	stopTimeout = 15 * time.Second
+	// crashPause keeps a binary that dies at once from burning the processor.
+	crashPause = 2 * time.Second
+)
+
+// packageVersion is the version of the installed binary.
+func packageVersion(own string) string {
+	if v := os.Getenv(envPackage); v != "" {
+		return v
+	}
+	return own
+}
+
+// launch starts the right binary. It returns ok false when that is this one, and
+// otherwise only when all is over, with the exit code.
+func launch(ctx context.Context, configFile, version string, log *slog.Logger) (code int, ok bool) {
+	if os.Getenv(envSlot) != "" {
+		return 0, false
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		log.Error("the launcher does not know its own file; the packaged binary runs", "error", err)
+		return 0, false
+	}
+	store, within := bootConfig(configFile)
+	d := updateDir(store)
+	for ctx.Err() == nil {
+		file, trial := d.Next(version)
+		if file == "" {
+			return 0, false
+		}
+		env := append(os.Environ(), envSlot+"="+file, envPackage+"="+version, envLauncher+"="+exe)
+		if !trial {
+			err := syscall.Exec(file, os.Args, env)
+			log.Error("the slot does not start; the packaged binary runs", "slot", file, "error", err)
+			return 0, false
+		}
+		log.Info("a new binary is on trial", "slot", file)
+		code, why := try(ctx, file, append(env, envTrial+"=1"), within)
+		if ctx.Err() != nil {
+			return code, true
+		}
+		s, err := d.Slots()
+		switch {
+		case err != nil || s.Trial == nil:
+			continue // confirmed: it becomes this process
+		case why.Code == protocol.UpdateUnhealthy || s.Trial.Spent():
+			log.Error("the new binary is taken back", "code", why.Code, "detail", why.Detail)
+			if err := d.GiveUp(why); err != nil {
+				log.Error("that cannot be kept; the packaged binary runs", "error", err)
+				return 0, false
+			}
+		default:
+			log.Warn("the new binary ended and is started again", "detail", why.Detail)
+			wait(ctx, crashPause)
+		}
+	}
+	return 0, true
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// try runs a binary on trial until it ends, and ends it after within.
+func try(ctx context.Context, file string, env []string, within time.Duration) (code int, why *protocol.Refusal) {
+	// Pdeathsig goes by the thread that started the child.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	child, err := os.StartProcess(file, os.Args, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}})
+	if err != nil {
+		return 1, protocol.Refuse(protocol.UpdateCrashed, "%v", err)
+	}
+	ended := make(chan struct{})
+	stopped := make(chan struct{})
+	late := false
+	go func() {
+		defer close(stopped)
+		t := time.NewTimer(within)
+		defer t.Stop()
+		select {
+		case <-ended:
+			return
+		case <-ctx.Done():
+		case <-t.C:
+			late = true
+		}
+		_ = child.Signal(syscall.SIGTERM)
+		t.Reset(stopTimeout)
+		select {
+		case <-ended:
+		case <-t.C:
+			_ = child.Kill()
+		}
+	}()
+	state, err := child.Wait()
+	close(ended)
+	<-stopped
+	switch {
+	case late:
+		return 1, protocol.Refuse(protocol.UpdateUnhealthy, "not confirmed within %v", within)
+	case err != nil:
+		return 1, protocol.Refuse(protocol.UpdateCrashed, "%v", err)
+	}
+	return max(0, state.ExitCode()), protocol.Refuse(protocol.UpdateCrashed, "ended in the trial: %v", state)
+}
+
+// relaunch makes this process the launcher again, so that it starts the right
+// binary. Below a launcher it only ends.
+func relaunch(log *slog.Logger) int {
+	if os.Getenv(envTrial) != "" {
+		return 0
+	}
+	file := os.Getenv(envLauncher)
+	if file == "" {
+		var err error
+		if file, err = os.Executable(); err != nil {
+			log.Error("not started anew", "error", err)
+			return 1
+		}
+	}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return name == envSlot || name == envPackage || name == envLauncher
+	})
+	log.Error("not started anew; the service manager has to", "error", syscall.Exec(file, os.Args, env))
+	return 1
+}
+
+// bootConfig reads what the launcher needs of the config. A file that this version
+// refuses, such as one with keys of a later version, must not keep that later
+// version from starting: then just these two keys are read.
+func bootConfig(file string) (store string, within time.Duration) {
+	root := os.DirFS("/")
+	if c, _, err := config.LoadOn(root, file); err == nil {
+		return c.Store.Dir, c.Update.ConfirmWithin.Std()
+	}
+	var c struct {
+		Device struct {
+			Target string `toml:"target"`
+		} `toml:"device"`
+		Store struct {
+			Dir string `toml:"dir"`
+		} `toml:"store"`
+		Update struct {
+			Within string `toml:"confirm_within"`
+		} `toml:"update"`
+	}
+	if data, err := os.ReadFile(file); err == nil {
+		_, _ = toml.Decode(string(data), &c) // what cannot be read is the default
+	}
+	store, within = config.Default.Store.Dir, config.Default.Update.ConfirmWithin.Std()
+	if filepath.IsAbs(c.Store.Dir) {
+		store = c.Store.Dir
+	} else if b, err := config.FindBoard(root, c.Device.Target, file); err == nil && b.Target != nil && b.Target.Known().Paths.State != "" {
+		store = b.Target.Known().Paths.State
+	}
+	if d, err := time.ParseDuration(c.Update.Within); err == nil && d > 0 {
+		within = d
+	}
+	return store, within
+}
+
+// saysVersion runs `file version` and wants to hear version: a binary for another
+// processor, on a file system without execution, or damaged does not come so far.
+func saysVersion(file, version string) error {
+	out, in, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	child, err := os.StartProcess(file, []string{file, "version"}, &os.ProcAttr{Files: []*os.File{nil, in, nil}})
+	_ = in.Close() // the child has its own
+	if err != nil {
+		return err
+	}
+	late := time.AfterFunc(selfTest, func() { _ = child.Kill() })
+	defer late.Stop()
+	said, _ := io.ReadAll(io.LimitReader(out, 1<<10)) // what matters is compared below
+	state, err := child.Wait()
+	switch {
+	case err != nil:
+		return err
+	case !state.Success():
+		return fmt.Errorf("%s version: %v", filepath.Base(file), state)
+	}
+	for word := range strings.FieldsSeq(string(said)) {
+		if word == version {
+			return nil
+		}
+	}
+	return fmt.Errorf("it says it is %.64q", strings.TrimSpace(string(said)))
+}
