@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,8 @@ const (
 	Counters      = profile.Counters
 	Temperature   = profile.Temperature
 	SMS           = profile.SMS
+	Slot          = profile.Slot
+	PCO           = profile.PCO
 	Clock         = profile.Clock
 
 	// Setup marks the answers of Init, Direct those of Do.
@@ -371,6 +374,13 @@ func (m *Modem) Init(ctx context.Context) ([]Answer, error) {
 	m.setUp.Store(int64(m.line.Counters().Reboots) + 1)
 	var answers []Answer
 	for _, step := range m.Profile().Init {
+		if step.Ask != "" {
+			a := m.ask(ctx, Setup, step.Ask, setupTimeout)
+			answers = append(answers, a)
+			if slices.ContainsFunc(a.Lines, step.Unless.MatchString) {
+				continue
+			}
+		}
 		for _, cmd := range step.Tries {
 			a := m.ask(ctx, Setup, cmd, setupTimeout)
 			answers = append(answers, a)

@@ -125,11 +125,26 @@ func TestInitFallsBack(t *testing.T) {
 			got = append(got, fmt.Sprintf("%s %v", a.Command, a.Accepted()))
 		}
 		want := []string{"ATE0 true", "AT+CMEE=1 true", "AT+CEREG=5 false", "AT+CEREG=3 false", "AT+CEREG=2 true", "AT+CGREG=3 true", "AT+CREG=3 true",
-			"AT+CGEREP=2,1 false", "AT+CGEREP=1,0 false", "AT+CNEC=24 false", "AT+COPS=3,2 true", "AT+CMGF=0 true"}
+			"AT+CGEREP=2,1 false", "AT+CGEREP=1,0 false", "AT+CNEC=24 false", "AT+COPS=3,2 true", "AT+CMGF=0 true", "AT+CNMI? true", "AT+CNMI=2,1 true"}
 		if !slices.Equal(got, want) {
 			t.Errorf("init\n got %q\nwant %q", got, want)
 		}
 	})
+}
+
+// New messages are announced unless a program before us has chosen how.
+func TestInitLeavesARoutingOfMessagesAlone(t *testing.T) {
+	for answer, want := range map[string]bool{"+CNMI: 0,0,0,0,0": true, "+CNMI: 2,2,0,0,0": false, "+CNMI: 1,1,0,0,0": false} {
+		play(t, scenario(t, ec20+"+CNMI? -> "+answer+" | OK\n"), func(t *testing.T, m *Modem, _ *modemtest.PipePort) {
+			answers, err := m.Init(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if set := slices.ContainsFunc(answers, func(a Answer) bool { return a.Command == "AT+CNMI=2,1" }); set != want {
+				t.Errorf("%s: set %v, want %v", answer, set, want)
+			}
+		})
+	}
 }
 
 // Everything that a whole run sends, seen from the modem's side.
@@ -455,7 +470,7 @@ func TestImportsNothingOfTheAgent(t *testing.T) {
 		t.Skip(err)
 	}
 	for dep := range strings.FieldsSeq(string(out)) {
-		if strings.HasPrefix(dep, "cellwarden/") && !strings.HasPrefix(dep, "cellwarden/modem") {
+		if strings.HasPrefix(dep, "cellwarden/") && !strings.HasPrefix(dep, "cellwarden/modem") && dep != "cellwarden/packed" {
 			t.Errorf("imports %s: package modem stands alone", dep)
 		}
 	}

@@ -51,6 +51,9 @@ type step struct {
 	Name  string   `toml:"name"`
 	Tries []string `toml:"tries"`
 	Why   string   `toml:"why"`
+	// Ask is a read whose answer, where it matches Unless, makes the step needless.
+	Ask    string `toml:"ask"`
+	Unless string `toml:"unless"`
 }
 
 type recipe struct {
@@ -194,6 +197,20 @@ func Parse(name string, text []byte, ground *Profile) (*Profile, error) {
 			return nil, bad(s.Name, "init %s: %s", s.Name, reason)
 		}
 		own := Step{Name: s.Name, Tries: tries, Why: s.Why}
+		if (s.Ask == "") != (s.Unless == "") {
+			return nil, bad(s.Name, "init %s: ask and unless go together", s.Name)
+		}
+		if s.Ask != "" {
+			ask, reason := commands([]string{s.Ask}, reading)
+			if reason != "" {
+				return nil, bad(s.Name, "init %s: %s", s.Name, reason)
+			}
+			re, err := regexp.Compile(s.Unless)
+			if err != nil {
+				return nil, bad(s.Name, "init %s: unless: %v", s.Name, err)
+			}
+			own.Ask, own.Unless = ask[0], re
+		}
 		if at := slices.IndexFunc(p.Init, func(x Step) bool { return x.Name == s.Name }); at >= 0 {
 			p.Init[at] = own
 		} else {
@@ -266,6 +283,8 @@ var reads = []*regexp.Regexp{
 	regexp.MustCompile(`^#(MONI|TEMPMON)=[01]$`),
 	regexp.MustCompile(`^\^[A-Z]+\?$`),
 	regexp.MustCompile(`^\+EEMGINFO\?$`),
+	regexp.MustCompile(`^\+KCELLMEAS=0$`),   // 0: once, now
+	regexp.MustCompile(`^\+GTSENRDTEMP=1$`), // the sensor's number
 }
 
 func commands(list []string, why purpose) (cmds []string, reason string) {

@@ -44,6 +44,8 @@ const (
 	Counters      Query = "counters"
 	Temperature   Query = "temperature" // and supply
 	SMS           Query = "sms"
+	Slot          Query = "slot" // the card slot in use
+	PCO           Query = "pco"  // operator-specific protocol configuration options
 	Clock         Query = "clock"
 )
 
@@ -52,7 +54,7 @@ const (
 // radio, session.
 var Queries = []Query{
 	Functionality, SIM, Presence, ICCID, IMSI, IMEI, Registration, Operator, Radio, Cell,
-	Attach, Contexts, Addresses, APN, Error, Backoff, Locks, Counters, Temperature, Clock, SMS, Identify,
+	Attach, Contexts, Addresses, APN, Error, Backoff, Locks, Counters, Temperature, Clock, SMS, Slot, PCO, Identify,
 }
 
 // Known reports whether q is one of Queries.
@@ -85,6 +87,10 @@ type Step struct {
 	Name  string
 	Tries []string // with their AT
 	Why   string
+	// Ask, where not "", is a read; the step is left out when a line of its
+	// answer matches Unless.
+	Ask    string
+	Unless *regexp.Regexp
 }
 
 // Match recognises a family. Empty patterns match all; at least one is set.

@@ -68,7 +68,7 @@ func TestGround(t *testing.T) {
 			missing = append(missing, q)
 		}
 	}
-	if want := []Query{Presence, Cell, Backoff, Locks, Counters, Temperature}; !slices.Equal(missing, want) {
+	if want := []Query{Presence, Cell, Backoff, Locks, Counters, Temperature, Slot, PCO}; !slices.Equal(missing, want) {
 		t.Errorf("3GPP does not specify %v, the ground lacks %v", want, missing)
 	}
 	ec, ok := s.Get("quectel-ec2x")

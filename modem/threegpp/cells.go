@@ -185,8 +185,30 @@ func bandBlock(_ *subcommand, lines []string) []Fact {
 	return one(Unparsed{Line: strings.Join(lines, " ")})
 }
 
+// parseMIPCALL reads +MIPCALL: <cid>,<state>[,<address>] of China Mobile modules
+// and <state>[,<address>] of Fibocom and openLuat.
+func parseMIPCALL(l line) []Fact {
+	if n, ok := l.num(1); ok && (n == 0 || n == 1) {
+		return session(0, 1, 2, 1)(l)
+	}
+	return session(-1, 0, 1, 1)(l)
+}
+
+// parseGTSENRDTEMP reads Fibocom's +GTSENRDTEMP: <sensor>,<thousandths of a degree>.
+func parseGTSENRDTEMP(l line) []Fact {
+	n, ok := l.num(1)
+	if !ok {
+		return nil
+	}
+	if t := within(value(float64(n)/1000), -60, 150); t != nil {
+		return one(PowerState{TemperatureC: t})
+	}
+	return quiet
+}
+
 // parseSlot reads the answers that number the card slot in use, each as its
-// vendor counts: +QUIMSLOT from 1, +QDSIM, +GTDUALSIM and !UIMS from 0.
+// vendor counts: +QUIMSLOT from 1, +QDSIM, +SIMCROSS, +GTDUALSIM and !UIMS
+// from 0.
 func parseSlot(l line) []Fact {
 	n, ok := l.num(0)
 	if !ok {

@@ -58,6 +58,12 @@ func TestFurtherCells(t *testing.T) {
 
 		{"RM520N-GL", "AT+QUIMSLOT?", []string{"+QUIMSLOT: 1"}, []Fact{SIMSlot{Slot: 1, Source: "+QUIMSLOT"}}},
 		{"FM350-GL slots", "AT+GTDUALSIM?", []string{`+GTDUALSIM: 0,"SUB1","L"`}, []Fact{SIMSlot{Slot: 0, Source: "+GTDUALSIM"}}},
+		{"ML307R", "AT+MIPCALL?", []string{`+MIPCALL: 1,1,"10.155.22.225"`}, []Fact{ContextState{CID: 1, Active: true, Addr: "10.155.22.225"}}},
+		{"ML307R without a session", "AT+MIPCALL?", []string{"+MIPCALL: 1,0"}, []Fact{ContextState{CID: 1}}},
+		{"L610", "AT+MIPCALL?", []string{"+MIPCALL: 1,10.155.22.225"}, []Fact{ContextState{CID: 1, Active: true, Addr: "10.155.22.225"}}},
+		{"RM520N-GL is asked for its mode", `AT+QNWPREFCFG="mode_pref"`, []string{`+QNWPREFCFG: "mode_pref",AUTO`, "OK"}, []Fact{
+			RadioLock{Lock: "rat", Detail: `"mode_pref",AUTO`}, Done{`+QNWPREFCFG="mode_pref"`}}},
+		{"FM350-GL temperature", "AT+GTSENRDTEMP=1", []string{"+GTSENRDTEMP: 1,36500"}, []Fact{PowerState{TemperatureC: f64(36.5)}}},
 		{"WP7702 slot", "AT!UIMS?", []string{"!UIMS: 0"}, []Fact{SIMSlot{Slot: 0, Source: "!UIMS"}}},
 		{"LE910 bands", "AT#BND?", []string{"#BND: 0,0,524420,0,0"}, nil},
 	})

@@ -467,6 +467,9 @@ func quectelConfig(args []string, set bool) []Fact {
 
 // parseQNWPREFCFG reads the RM5xx form: "mode_pref",AUTO and "lte_band",1:3:5.
 func parseQNWPREFCFG(l line) []Fact {
+	if len(l.args) < 2 {
+		return quiet // AT+QNWPREFCFG="mode_pref" is a question
+	}
 	lock := RadioLock{Detail: l.body}
 	switch key := l.str(0); key {
 	case "mode_pref":

@@ -45,7 +45,7 @@ var prefixes = table{
 	{"+CMQTTSTART", result, ignore}, {"+CMQTTCONNLOST", event, ignore}, {"+CIPCLOSE", result, ignore},
 	{"+CIPEVENT", event, parseCIPEVENT}, {"+CPMUTEMP", answer, parseTemperature}, {"+CMTE", both, parseCMTE},
 	{"+PACSP", event, ignore}, {"*PSUTTZ", event, parsePSUTTZ}, {"*PSNWID", event, ignore}, {"DST", event, ignore},
-	{"+SIMCROSS", answer, ignore}, {"+SPIC", answer, ignore}, {"+CICCID", answer, parseICCID},
+	{"+SIMCROSS", answer, parseSlot}, {"+SPIC", answer, ignore}, {"+CICCID", answer, parseICCID},
 
 	// openLuat, ASR and UNISOC firmware
 	{"+NITZ", event, parseNITZ}, {"+EEMLTESVC", both, parseEEMLTESVC}, {"+EEMGINFO", answer, ignore},
@@ -81,7 +81,7 @@ var prefixes = table{
 	{"^SMONI", answer, parseSMONI}, {"+RSRP", answer, levelAt(2, -1)}, {"^LTERSRP", answer, levelAt(0, 1)},
 	{"+XCESQ", answer, parseXCESQ}, {"+UPSND", answer, parseUPSND}, {"+IPADDR", answer, session(-1, -1, 0, 1)},
 	{"+SAPBR", answer, session(0, 1, 2, 1)}, {"#SGACT", answer, session(0, 1, -1, 1)}, {"+XIIC", answer, session(-1, 0, 1, 1)},
-	{"+MIPCALL", both, session(-1, 0, 1, 1)}, {"+GTRNDIS", answer, session(1, 0, 2, 1)}, {"$MYNETACT", both, session(0, 1, 2, 1)},
+	{"+MIPCALL", both, parseMIPCALL}, {"+GTRNDIS", answer, session(1, 0, 2, 1)}, {"$MYNETACT", both, session(0, 1, 2, 1)},
 	{"+ZIPCALL", both, session(-1, 0, 1, 1)}, {"+KCNX_IND", event, parseKCNXIND},
 	{"+CIPPING", answer, echo(1, 2, 600)}, {"#PING", answer, echo(1, 2, 600)}, {"+SNPING4", result, echo(1, 3, 60000)},
 	{"+UUPING", event, echo(3, 5, 1<<30)}, {"+UUPINGER", event, parseUUPINGER},
@@ -97,7 +97,7 @@ var prefixes = table{
 	{"!SELRAT", answer, parseSELRAT}, {"!UIMS", answer, parseSlot}, {"+KCELLMEAS", answer, parseKCELLMEAS},
 
 	// Cinterion, Fibocom, ZTE
-	{"^SIND", both, ignore}, {"+GTDUALSIM", answer, parseSlot}, {"+ZCELLINFO", answer, parseZCELLINFO},
+	{"^SIND", both, ignore}, {"+GTDUALSIM", answer, parseSlot}, {"+ZUSIMR", event, ignore}, {"+ZEND", event, ignore}, {"+GTSENRDTEMP", answer, parseGTSENRDTEMP}, {"+ZCELLINFO", answer, parseZCELLINFO},
 }
 
 // banners are whole lines without a prefix.
