@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build all-targets packages sbom test test-targets lint bench clean
+.PHONY: footprint help demo build all-targets packages sbom test test-targets lint bench clean
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -49,6 +49,9 @@ test-targets: ## the main job with the binaries of ARMv5, ARMv7, arm64 and mipsl
 
 lint: ## gofmt, go vet, staticcheck, shellcheck, no paths of one machine
 	@scripts/lint.sh
+
+footprint: ## what each dependency costs, and the budget of a small board
+	@go run ./scripts/footprint
 
 bench: ## all benchmarks, and outbox and uplink beside a mosquitto bridge, as tables
 	@scripts/bench.sh

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Builds the device's binary, static and stripped, for one or more targets:
 #
-#   scripts/build.sh [-o DIR] [-s] TARGET...   "host" is the machine at hand
+#   scripts/build.sh [-o DIR] [-s] [-g] TARGET...   "host" is the machine at hand
 #   scripts/build.sh -l                        lists the targets
 #
 # A TARGET may also be a board of firmware-targets.
 #
-# -s also writes SHA256SUMS. The same source and VERSION give the same bytes in
+# -s also writes SHA256SUMS. -g leaves the symbols in, for scripts/footprint, and
+# allows any size. The same source and VERSION give the same bytes in
 # any folder: no paths, no build id, no state of the checkout.
 set -eu
 cd "$(dirname "$0")/.."
@@ -28,17 +29,18 @@ amd64  GOARCH=amd64  GOAMD64=v1         x86-64 POS
 '
 
 usage() {
-	echo "usage: scripts/build.sh [-o DIR] [-s] TARGET... | -l" >&2
+	echo "usage: scripts/build.sh [-o DIR] [-s] [-g] TARGET... | -l" >&2
 	exit 2
 }
 
 names() { echo "$table" | awk 'NF { print $1 }'; }
 
-out=build sums=
-while getopts o:sl opt; do
+out=build sums="" strip="-s -w"
+while getopts o:sgl opt; do
 	case $opt in
 	o) out=$OPTARG ;;
 	s) sums=yes ;;
+	g) strip= ;;
 	l)
 		names
 		exit 0
@@ -70,7 +72,7 @@ build() {
 	[ "$name" = host ] || level="-X cellwarden/agent.builtFor=$name"
 	env CGO_ENABLED=0 GOOS=linux "$@" go build -trimpath -buildvcs=false -tags "$TAGS" \
 		-gcflags "$GCFLAGS" -overlay "$tmp/overlay.json" \
-		-ldflags "-s -w -buildid= -X main.version=${VERSION:-dev} $level $round" -o "$file" ./agent/cmd/cellwarden
+		-ldflags "$strip -buildid= -X main.version=${VERSION:-dev} $level $round" -o "$file" ./agent/cmd/cellwarden
 	size=$(wc -c <"$file")
 	awk -v n="$name" -v f="$file" -v s="$size" -v l="$limit" 'BEGIN {
 		printf "%-7s %-24s %9d bytes  %.2f MB", n, f, s, s / 1e6
@@ -103,7 +105,7 @@ for target; do
 		exit 2
 	fi
 	limit=0
-	case $row in *GOARCH=arm*) limit=$LIMIT_BYTES ;; esac
+	case $strip$row in -s*GOARCH=arm*) limit=$LIMIT_BYTES ;; esac
 	# shellcheck disable=SC2086 # two variables in one row
 	build "$target" "$out/cellwarden-$target" "$limit" $row
 done
