@@ -175,7 +175,7 @@ func (l *loop) usage(v core.View) *localapi.Usage {
 		return nil
 	}
 	out := &localapi.Usage{UsedBytes: u.UsedBytes, TodayBytes: u.TodayBytes, OwnBytes: u.OwnBytes, QuotaBytes: u.QuotaBytes,
-		RawBytes: u.RawBytes, RxBytes: u.RawBytes - u.TxBytes, TxBytes: u.TxBytes, ErrorPercent: u.ErrorPercent, Reconciled: u.Reconciled,
+		RawBytes: u.RawBytes, RxBytes: u.RawBytes - u.TxBytes, TxBytes: u.TxBytes, UndatedBytes: u.UnplacedBytes, ErrorPercent: u.ErrorPercent, Reconciled: u.Reconciled,
 		Percent: u.Percent, OnExhaust: u.OnExhaust, Pool: u.Pool, Expires: v.Plan.Expires, Warnings: v.Warnings}
 	if out.Warnings == nil {
 		out.Warnings = []protocol.Warning{}

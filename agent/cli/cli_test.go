@@ -323,11 +323,12 @@ func TestEventPut(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	d := &daemon{usage: *fixture.Statuses()["over_quota"].Usage, history: localapi.History{Rows: []localapi.UsageRow{
+	rows := []localapi.UsageRow{
 		{From: "2026-11-19", OwnBytes: 130_000, TotalBytes: 1_048_576},
 		{From: "2026-11-20", OwnBytes: 431_000, TotalBytes: 8_388_608, RxBytes: 6_388_608, TxBytes: 2_000_000},
 		{From: "2026-11-21", TotalBytes: 0},
-	}}, hours: []localapi.UsageRow{
+	}
+	d := &daemon{usage: *fixture.Statuses()["over_quota"].Usage, history: localapi.History{Rows: rows}, hours: []localapi.UsageRow{
 		{From: "2026-11-20T13:00:00+08:00", TotalBytes: 900_000},
 		{From: "2026-11-20T14:00:00+08:00", TotalBytes: 4_000_000},
 		{From: "2026-11-20T15:00:00+08:00", TotalBytes: 0},
@@ -335,6 +336,7 @@ func TestUsage(t *testing.T) {
 		{From: "2026-11-20T17:00:00+08:00", TotalBytes: 40_000},
 	}}
 	d.usage.RawBytes, d.usage.ErrorPercent, d.usage.Reconciled = 30_000_000, 1.25, true
+	d.usage.RxBytes, d.usage.TxBytes = 22_000_000, 8_000_000
 	d.usage.CycleEndBytes, d.usage.PlusMinusBytes = 38_000_000, 2_000_000
 	for _, lang := range []string{"zh", "en"} {
 		code, out, errs := call(t, d, Env{}, "usage", "--lang", lang)
@@ -344,6 +346,17 @@ func TestUsage(t *testing.T) {
 		checkWidth(t, strings.Split(out, "\n"))
 		golden(t, "usage."+lang+".txt", out)
 	}
+	d.usage.UndatedBytes = 900_000
+	d.history.Rows = []localapi.UsageRow{
+		{From: "2026-10-01", TotalBytes: 1_500_000_000, OwnBytes: 80_000_000, UsedBytes: 1_600_000_000, QuotaBytes: 1_050_000_000},
+		{From: "2026-11-01", TotalBytes: 900_000_000, UsedBytes: 1_040_000_000, QuotaBytes: 1_050_000_000},
+	}
+	for _, lang := range []string{"zh", "en"} {
+		_, out, _ := call(t, d, Env{}, "usage", "--by", "cycle", "--lang", lang)
+		checkWidth(t, strings.Split(out, "\n"))
+		golden(t, "usage_cycles."+lang+".txt", out)
+	}
+	d.history.Rows = rows
 	_, out, _ := call(t, d, Env{}, "usage", "--csv", "-n", "2")
 	if want := "from,total_bytes,own_bytes,used_bytes,quota_bytes,rx_bytes,tx_bytes\n2026-11-20,8388608,431000,0,0,6388608,2000000\n2026-11-21,0,0,0,0,0,0\n"; out != want {
 		t.Errorf("--csv = %q, want %q", out, want)

@@ -128,6 +128,8 @@ type Usage struct {
 	ErrorPercent float64 `json:"error_percent,omitempty"` // how far UsedBytes may be off
 	Reconciled   bool    `json:"reconciled,omitempty"`    // the operator's own figure is in it
 
+	UndatedBytes uint64 `json:"undated_bytes,omitempty"` // of RawBytes, counted while no clock was trusted
+
 	CycleEndBytes  uint64 `json:"cycle_end_bytes,omitempty"` // foretold for the cycle's end
 	PlusMinusBytes uint64 `json:"plus_minus_bytes,omitempty"`
 }

@@ -82,6 +82,8 @@ type Bar struct {
 	Percent float64 `json:"percent"`
 	Text    string  `json:"text"`
 	Notes   string  `json:"notes"`
+	// The notes in two lines: what will happen, and the dates.
+	Ahead, Dates string `json:"-"`
 }
 
 // Trouble is something wrong with the agent, and its cure.
@@ -296,31 +298,34 @@ func (b *builder) usage(u localapi.Usage) *Bar {
 		// Rounded down: 99.6 % is not used up.
 		bar.Text = fmt.Sprintf("%.0f%%  %s", math.Floor(bar.Percent), b.t("ui.of", Bytes(u.UsedBytes), Bytes(u.QuotaBytes)))
 	}
-	var notes []string
+	var ahead []string
 	if u.Pool {
-		notes = append(notes, b.t("ui.pool"))
+		ahead = append(ahead, b.t("ui.pool"))
 	}
 	if u.QuotaBytes > 0 && u.OnExhaust != "" {
-		notes = append(notes, text.Word(b.lang, "exhaust", u.OnExhaust))
+		ahead = append(ahead, text.Word(b.lang, "exhaust", u.OnExhaust))
 	}
 	switch {
 	case u.ExhaustedOn == "":
 	case u.PlusMinusD > 0:
-		notes = append(notes, b.t("ui.forecast", u.ExhaustedOn, fmt.Sprintf("%.0f", math.Ceil(u.PlusMinusD))))
+		ahead = append(ahead, b.t("ui.forecast", u.ExhaustedOn, fmt.Sprintf("%.0f", math.Ceil(u.PlusMinusD))))
 	default:
-		notes = append(notes, b.t("ui.forecast_plain", u.ExhaustedOn))
+		ahead = append(ahead, b.t("ui.forecast_plain", u.ExhaustedOn))
 	}
-	notes = append(notes, b.t("ui.today", Bytes(u.TodayBytes)))
-	if u.OwnBytes > 0 {
-		notes = append(notes, b.t("ui.own", Bytes(u.OwnBytes)))
-	}
+	var dates []string
 	if u.CycleStart != "" && u.CycleEnd != "" {
-		notes = append(notes, b.t("ui.cycle", b.day(u.CycleStart), b.day(u.CycleEnd)))
+		dates = append(dates, b.t("ui.cycle", b.day(u.CycleStart), b.day(u.CycleEnd)))
 	}
+	dates = append(dates, b.t("ui.today", Bytes(u.TodayBytes)))
 	if u.Expires != "" {
-		notes = append(notes, b.t("ui.expires", b.day(u.Expires)))
+		dates = append(dates, b.t("ui.expires", b.day(u.Expires)))
 	}
-	bar.Notes = b.join(notes...)
+	own := ""
+	if u.OwnBytes > 0 {
+		own = b.t("ui.own", Bytes(u.OwnBytes))
+	}
+	bar.Ahead, bar.Dates = b.join(ahead...), b.join(dates...)
+	bar.Notes = b.join(bar.Ahead, bar.Dates, own)
 	return bar
 }
 
