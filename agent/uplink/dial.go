@@ -16,8 +16,11 @@ import (
 
 const (
 	// dnsKeep: a broker's address is asked for again after this long, or as soon
-	// as it does not answer. One lookup costs about 200 B.
+	// as it does not answer.
 	dnsKeep = time.Hour
+	// dnsBytes is what a lookup of both families is taken to cost, whether it was
+	// answered or not: two questions of 60 B and two answers of 100 B, with headers.
+	dnsBytes = 320
 	// maxAddrs is how many addresses of one broker are tried in one attempt: two
 	// families and a spare.
 	maxAddrs = 3
@@ -151,6 +154,7 @@ func (u *Uplink) resolve(ctx context.Context, host, device string) ([]netip.Addr
 		return known.addrs, nil
 	}
 	addrs, err := u.lookup(ctx, host, device)
+	u.emit(Traffic{WireBytes: dnsBytes})
 	if err == nil && len(addrs) == 0 {
 		err = fmt.Errorf("%s has no address", host)
 	}

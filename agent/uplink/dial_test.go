@@ -41,8 +41,12 @@ func TestResolver(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("asked %d times for two connections, want once", asked)
 	}
+	lookups := func(e Event) bool { return e == Traffic{WireBytes: dnsBytes} }
+	if n := r.count(lookups); n != 1 {
+		t.Errorf("%d lookups in the traffic", n)
+	}
 
-	u := New(Options{Device: device, Resolve: resolve})
+	u := New(Options{Device: device, Resolve: resolve, OnEvent: func(Event) {}})
 	u.dns["broker.example"] = cached{addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, at: time.Now().Add(-2 * dnsKeep)}
 	broken = true
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -69,7 +73,7 @@ func TestResolver(t *testing.T) {
 func TestSecondAddress(t *testing.T) {
 	addr, _ := embedded(t)
 	_, port, _ := net.SplitHostPort(addr)
-	u := New(Options{Device: device, Resolve: func(context.Context, string) ([]netip.Addr, error) {
+	u := New(Options{Device: device, OnEvent: func(Event) {}, Resolve: func(context.Context, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("127.0.0.1")}, nil
 	}})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

@@ -99,7 +99,8 @@ type CertRenewed struct{ NotAfter time.Time }
 type NotBefore struct{ Time time.Time }
 
 // Traffic is what went over the network since the last Traffic: TCP payload
-// (TLS and MQTT included), and with the headers of IP and TCP, see wire.
+// (TLS and MQTT included), and with the headers of IP and TCP, see wire; or what
+// a lookup of the broker's name is taken to cost.
 type Traffic struct {
 	SentBytes, ReceivedBytes uint64
 	WireBytes                uint64 // both ways, headers and repetitions included
