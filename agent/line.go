@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cellwarden/agent/board"
 	"cellwarden/agent/core"
 	"cellwarden/modem"
 	"cellwarden/modem/at"
@@ -34,7 +35,8 @@ type line struct {
 
 	redial bool // the modem was reset: tell the dialer when it is back
 
-	messages []int // announced, not read yet
+	messages []int         // announced, not read yet
+	timeAt   time.Duration // before that the network's time is not asked for again
 }
 
 func newLine(hw Hardware, events chan<- core.Event) *line {
@@ -183,7 +185,7 @@ func (l *line) hear(ctx context.Context, m Modem) {
 func (l *line) heard(ctx context.Context, ev modem.Event) {
 	when := core.At{Instant: l.hw.Now()}
 	if t, ok := networkTime(ev.Facts); ok && l.hw.HearTime != nil {
-		l.hw.HearTime("nitz", t)
+		l.hw.HearTime(string(board.TimeNITZ), t)
 	}
 	for _, f := range ev.Facts {
 		l.send(ctx, core.Observed{At: when, Source: "urc:" + name(ev.Line), Fact: f, Unsolicited: true})
@@ -218,9 +220,6 @@ func (l *line) round(ctx context.Context, m Modem, queries []string) {
 		for _, a := range m.Ask(ctx, modem.Query(q)) {
 			when := core.At{Instant: l.hw.Now()}
 			for _, f := range a.Facts {
-				if t, ok := f.(threegpp.NetworkTime); ok && t.NITZ && l.hw.HearTime != nil {
-					l.hw.HearTime("nitz", t.Time)
-				}
 				l.send(ctx, core.Observed{At: when, Source: "at:" + name(a.Command), Fact: f})
 			}
 		}
@@ -231,6 +230,27 @@ func (l *line) round(ctx context.Context, m Modem, queries []string) {
 		case <-ctx.Done():
 			return
 		default:
+		}
+	}
+	l.askTime(ctx, m)
+}
+
+// timeAsk is how often the modem is asked for the network's time while nobody
+// vouches for the clock: the network tells it when the module attaches, which is
+// half a minute after the board's start or an hour.
+const timeAsk = time.Minute
+
+// askTime asks for the network's time where a clock waits for it. A module that
+// only knows its own clock has nothing to say here.
+func (l *line) askTime(ctx context.Context, m Modem) {
+	now := l.hw.Now()
+	if now.Trusted || l.hw.HearTime == nil || now.Mono < l.timeAt || ctx.Err() != nil {
+		return
+	}
+	l.timeAt = now.Mono + timeAsk
+	for _, a := range m.Ask(ctx, modem.Clock) {
+		if t, ok := networkTime(a.Facts); ok {
+			l.hw.HearTime(string(board.TimeNITZ), t)
 		}
 	}
 }

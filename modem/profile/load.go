@@ -278,7 +278,7 @@ var reads = []*regexp.Regexp{
 	regexp.MustCompile(`^\+QENG="(servingcell|neighbourcell)"$`),
 	regexp.MustCompile(`^\+(QCFG|QNWCFG|QNWLOCK|QNWPREFCFG)="[a-zA-Z0-9_/]+"$`), // no value: read
 	regexp.MustCompile(`^\+CMGL=4$`),
-	regexp.MustCompile(`^\+CGPADDR=1$`),
+	regexp.MustCompile(`^\+(CGPADDR|QLTS)=1$`),
 	regexp.MustCompile(`^\+CGCONTRDP=1$`),
 	regexp.MustCompile(`^#(MONI|TEMPMON)=[01]$`),
 	regexp.MustCompile(`^\^[A-Z]+\?$`),

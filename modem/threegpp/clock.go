@@ -95,6 +95,16 @@ func parseNITZ(l line) []Fact {
 	return one(NetworkTime{Time: t, NITZ: true})
 }
 
+// parseQLTS reads Quectel's answer to +QLTS=1: the network's time carried on to
+// now, "2026/11/22,06:05:09+32,0", UTC with the offset told beside it; "" when the
+// network has told none (EC2x AT manual).
+func parseQLTS(l line) []Fact {
+	if unquote(l.body) == "" {
+		return quiet
+	}
+	return parseNITZ(l)
+}
+
 // parseNWTIME reads Huawei's ^NWTIME: yy/MM/dd,hh:mm:ss±zz,<dst>, local time.
 func parseNWTIME(l line) []Fact {
 	if len(l.args) < 2 {

@@ -413,6 +413,27 @@ func TestClocks(t *testing.T) {
 			t.Errorf("%s %s: got %v, want %s", tt.device, tt.line, got[0], tt.want)
 		}
 	}
+	for line, want := range map[string]string{
+		`+QLTS: "2017/10/13,03:41:22+32,0"`: "2017-10-13T11:41:22+08:00", // as Quectel's manuals print it
+		`+QLTS: "26/11/22,06:05:09-20,1"`:   "2026-11-22T01:05:09-05:00",
+		`+QLTS: ""`:                         "", // the network has told none
+	} {
+		got, have := Reply("AT+QLTS=1", []string{line, "OK"}), ""
+		for _, f := range got {
+			switch f := f.(type) {
+			case NetworkTime:
+				have = f.Time.Format(time.RFC3339)
+				if !f.NITZ {
+					t.Errorf("%s: not the network's", line)
+				}
+			case Unparsed:
+				t.Errorf("%s: %v", line, f)
+			}
+		}
+		if have != want {
+			t.Errorf("%s: %s, want %s", line, show(got), want)
+		}
+	}
 	for _, bad := range []string{`+CCLK: "26/13/22,14:05:09"`, `+CCLK: "x"`, `+CCLK: "26/11/22,25:05:09"`, `+CCLK: "26/11/22,14:05:09+99"`} {
 		if _, ok := URC(bad)[0].(Unparsed); !ok {
 			t.Errorf("%s was read", bad)

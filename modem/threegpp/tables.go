@@ -25,6 +25,7 @@ var prefixes = table{
 
 	// Quectel
 	{"+QENG", answer, parseQENG}, {"+QCSQ", both, parseQCSQ}, {"+QNWINFO", answer, parseQNWINFO},
+	{"+QLTS", answer, parseQLTS},
 	{"+QRSRP", answer, parsePorts}, {"+QRSRQ", answer, parsePorts}, {"+QSINR", answer, parsePorts},
 	{"+QIACT", answer, parseQIACT}, {"+QICSGP", answer, parseQICSGP}, {"+QIURC", event, parseQIURC},
 	{"+QPING", result, parseQPING}, {"+QIOPEN", result, parseQIOPEN}, {"+QMTOPEN", result, parseQMTOPEN},
