@@ -25,19 +25,23 @@ const casePace = 10 * time.Second
 // module are answered; to all others the modem says "+CME ERROR: 4" (operation
 // not supported), which is evidence of nothing. A modem that answered nothing at
 // all in the recording answers nothing at all here.
+//
+// A bundle of the agent holds what the agent observed, as facts, and beside it
+// the lines of the modem ("lines"): those are played.
 func FromCase(data []byte) (*Scenario, error) {
 	var c struct {
-		ID       string `json:"id"`
-		Vendor   string `json:"vendor"`
-		Model    string `json:"model"`
-		Exchange []struct {
-			Cmd  *string   `json:"cmd"`
-			Resp *[]string `json:"resp"`
-			URC  []string  `json:"urc"`
-		} `json:"exchange"`
+		ID       string         `json:"id"`
+		Vendor   string         `json:"vendor"`
+		Model    string         `json:"model"`
+		Revision string         `json:"revision"`
+		Exchange []recordedStep `json:"exchange"`
+		Lines    []string       `json:"lines"`
 	}
 	if err := json.Unmarshal(data, &c); err != nil {
 		return nil, fmt.Errorf("modemtest: case: %w", err)
+	}
+	if len(c.Lines) > 0 {
+		c.Exchange = stepsOf(c.Lines)
 	}
 	if len(c.Exchange) == 0 {
 		return nil, fmt.Errorf("modemtest: case %q: no exchange to play", c.ID)
@@ -48,7 +52,7 @@ func FromCase(data []byte) (*Scenario, error) {
 		Device:  map[string]string{"unlisted": "unsupported"},
 		Start:   DefaultStart,
 	}
-	for key, v := range map[string]string{"manufacturer": c.Vendor, "model": c.Model} {
+	for key, v := range map[string]string{"manufacturer": c.Vendor, "model": c.Model, "revision": c.Revision} {
 		if v != "" {
 			sc.Device[key] = v
 		}
@@ -91,6 +95,41 @@ func FromCase(data []byte) (*Scenario, error) {
 		sc.Device["unlisted"] = "silent"
 	}
 	return sc, nil
+}
+
+// recordedStep is one exchange of a recording.
+type recordedStep struct {
+	Cmd  *string   `json:"cmd"`
+	Resp *[]string `json:"resp"`
+	URC  []string  `json:"urc"`
+}
+
+// stepsOf reads the lines of a bundle: "15:04:05.000 > AT+CPIN?", with > before
+// a command, < before a line of its answer, ! before what came unasked (a line
+// break in it parts two lines) and ~ before what the agent threw away. The
+// agent's bare AT proves step and is none of the recording; so is an answer
+// whose command fell out of the ring.
+func stepsOf(lines []string) []recordedStep {
+	var steps []recordedStep
+	var answer *[]string
+	for _, text := range lines {
+		_, rest, _ := strings.Cut(text, " ")
+		kind, line, ok := strings.Cut(rest, " ")
+		switch {
+		case !ok:
+		case kind == ">":
+			answer = nil
+			if !strings.EqualFold(line, "AT") {
+				answer = &[]string{}
+				steps = append(steps, recordedStep{Cmd: &line, Resp: answer})
+			}
+		case kind == "<" && answer != nil:
+			*answer = append(*answer, line)
+		case kind == "!":
+			steps = append(steps, recordedStep{URC: strings.Split(line, "\n")})
+		}
+	}
+	return steps
 }
 
 // recordedAnswer makes an answer of the lines that a recording quotes.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -117,9 +118,9 @@ func TestCasesThatCannotBePlayedAreRefused(t *testing.T) {
 		{`{"id":"a","exchange":[]}`, `modemtest: case "a": no exchange to play`},
 		{`{"id":"a","exchange":[{"cmd":"AT"}]}`, `modemtest: case "a": exchange[0] is neither {cmd, resp} nor {urc}`},
 		{`{"id":"a","exchange":[{"urc":["RING"]},{"cmd":"AT","resp":[],"urc":["x"]}]}`, `modemtest: case "a": exchange[1] is neither {cmd, resp} nor {urc}`},
-		{`[]`, `modemtest: case: json: cannot unmarshal array into Go value of type struct { ID string "json:\"id\""; Vendor string "json:\"vendor\""; Model string "json:\"model\""; Exchange []struct { Cmd *string "json:\"cmd\""; Resp *[]string "json:\"resp\""; URC []string "json:\"urc\"" } "json:\"exchange\"" }`},
+		{`[]`, `modemtest: case: json: cannot unmarshal array into Go value of type `},
 	} {
-		if _, err := FromCase([]byte(tt.in)); err == nil || err.Error() != tt.want {
+		if _, err := FromCase([]byte(tt.in)); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%s\n got %v\nwant %s", tt.in, err, tt.want)
 		}
 	}
@@ -167,5 +168,35 @@ func TestCaseURCKeepsItsPlaceAmongRepeatedCommands(t *testing.T) {
 	ask(p, 0, "AT+CREG?")
 	if got := p.Unsolicited(0); !slices.Equal(got, []string{"+CREG: 0"}) {
 		t.Errorf("after the second asking: %q", got)
+	}
+}
+
+// The flight recorder's export holds facts for explain and, for the simulator,
+// the lines of the modem.
+func TestBundleIsPlayed(t *testing.T) {
+	sc, err := FromCase([]byte(`{"id":"recording","vendor":"Quectel","model":"EC20F","revision":"R1",
+		"exchange":[{"at":0,"fact":{"kind":"sim","source":"at:+CPIN","value":{}}}],
+		"lines":["08:00:00.000 < OK","08:00:00.100 > AT","08:00:00.150 < OK","08:00:01.000 > AT+CPIN?","08:00:01.050 < +CPIN: READY","08:00:01.060 < OK",
+			"08:00:02.000 ! +CGEV: NW DETACH","08:00:03.000 > AT+CPIN?","08:00:03.050 < +CME ERROR: 10","08:00:04.000 > AT+COPS?","08:00:09.000 ~ AT+COPS?"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPlayer(sc, 1)
+	if got := ask(p, 0, "AT+CPIN?"); got != "+CPIN: READY | OK" {
+		t.Errorf("first %s", got)
+	}
+	if got := p.Unsolicited(time.Second); len(got) != 1 || got[0] != "+CGEV: NW DETACH" {
+		t.Errorf("unsolicited %q", got)
+	}
+	for range 2 {
+		if got := ask(p, time.Second, "AT+CPIN?"); got != "+CME ERROR: 10" {
+			t.Errorf("then %s", got)
+		}
+	}
+	if got := ask(p, time.Second, "AT+COPS?"); got != "silence" {
+		t.Errorf("unanswered: %s", got)
+	}
+	if got := ask(p, time.Second, "AT+CGMR"); got != "R1 | OK" {
+		t.Errorf("revision: %s", got)
 	}
 }
