@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: footprint help demo build all-targets packages sbom test test-targets lint bench clean
+.PHONY: footprint help demo build all-targets packages sbom test test-targets lint bench clean test-packages
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -46,6 +46,9 @@ test: ## everything, after installing what the tests use (needs root for that)
 test-targets: ## the main job with the binaries of ARMv5, ARMv7, arm64 and mipsle under qemu-user
 	@scripts/test-deps.sh
 	@CELLWARDEN_TARGETS=1 go test -count=1 -timeout $(TEST_TIMEOUT) -v -run 'EveryTarget|TooHigh' ./agent/e2e
+
+test-packages: ## the packages in whole Debian systems, minutes; needs root and the network
+	@scripts/test-packages.sh
 
 lint: ## gofmt, go vet, staticcheck, shellcheck, no paths of one machine
 	@scripts/lint.sh

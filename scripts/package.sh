@@ -43,13 +43,13 @@ export VERSION SOURCE_DATE_EPOCH MAINTAINER
 
 # A package's version begins with a digit, and a later one sorts behind. Between two
 # releases git describe gives v1.2.3-4-gabcdef0, which becomes 1.2.3+4.gabcdef0;
-# before the first one abcdef0, which becomes 0.0.0~TIME.abcdef0.
-day=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S)
-VERSION_DEB=$(echo "$VERSION" | sed -n \
-	-e 's/-dirty$/.dirty/' \
-	-e 's/^v\{0,1\}\([0-9][0-9.]*\)-\(rc[.0-9]*\)/\1~\2/' \
-	-e 's/^v\{0,1\}\([0-9][0-9]*\.[0-9.]*[^-]*\)-\([0-9]*\)-\(g[0-9a-f]*\)/\1+\2.\3/' \
-	-e 's/^v\{0,1\}\([0-9][0-9]*\.[0-9]\)/\1/p' -e t -e "s/^/0.0.0~$day./p" | tr '-' '.')
+# before the first one abcdef0, which becomes 0.0.0~TIME.abcdef0. A release candidate
+# v1.2.3-rc1 becomes 1.2.3~rc1.
+VERSION_DEB=${VERSION#v}
+case $VERSION_DEB in
+[0-9]*.[0-9]*) VERSION_DEB=$(echo "$VERSION_DEB" | sed -e 's/-rc/~rc/' -e 's/-\([0-9]*\)-g/+\1.g/' -e 's/-/./g') ;;
+*) VERSION_DEB=0.0.0~$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S).$(echo "$VERSION_DEB" | tr - .) ;;
+esac
 export VERSION_DEB
 
 work=$(mktemp -d)

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Plays in a root with nothing but BusyBox, this test, the simulated modem and two
 # unpacked archives, /v1 and /v2: install, use, upgrade, crash, stop, remove, purge.
 # shellcheck disable=SC1091,SC2154 # lib.sh is beside this file and has $edit

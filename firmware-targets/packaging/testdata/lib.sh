@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What the scripts that play in a root have in common. A step that fails ends the
 # script; each says what it is about.
 # shellcheck disable=SC2034 # used by those that read this file
@@ -8,7 +9,8 @@ step() {
 }
 fail() {
 	echo "FAIL: $doing: $*"
-	cat /run/cellwarden.log 2>/dev/null || true
+	cellwarden status --all 2>&1 || true
+	cat /run/cellwarden.log 2>/dev/null || journalctl -u cellwarden -n 30 --no-pager 2>/dev/null || true
 	exit 1
 }
 expect() { # expect WANTED COMMAND...: the command's output has the wanted words
