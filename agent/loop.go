@@ -254,6 +254,7 @@ func (l *loop) look() {
 	if err != nil {
 		return // the counters keep; the next look has them
 	}
+	l.block.Over(data.Name)
 	l.settleBlock()
 	l.step(core.Links{At: l.at(), Readings: readings, Data: data})
 	v := l.core.View()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,6 +33,7 @@ type Block struct {
 	ifaces []string
 	marker string
 	on     bool // the table stands
+	stale  bool // but it may not be the one that is wanted
 	want   bool
 }
 
@@ -47,7 +49,22 @@ func NewBlock(dir string, patterns []string) *Block {
 	}
 	_, err := os.Stat(b.marker)
 	b.on = !errors.Is(err, fs.ErrNotExist)
+	b.stale = b.on // an earlier run may have had another config
 	return b
+}
+
+// Over names an interface that carries data now, which no pattern may fit: one
+// found through the modem's USB device. "" changes nothing.
+func (b *Block) Over(iface string) {
+	if iface == "" || slices.ContainsFunc(b.ifaces, func(p string) bool {
+		p = strings.Trim(p, `"`)
+		stem, any := strings.CutSuffix(p, "*")
+		return p == iface || any && strings.HasPrefix(iface, stem)
+	}) {
+		return
+	}
+	b.ifaces = append(b.ifaces[:min(len(b.ifaces), maxPatterns)], `"`+iface+`"`)
+	b.stale = true
 }
 
 // On reports whether the machine's traffic is blocked now.
@@ -59,7 +76,7 @@ func (b *Block) Want(on bool) { b.want = on }
 // Settle brings the table where it is wanted. After an error it is tried again by
 // the next call; without a change it costs nothing.
 func (b *Block) Settle() error {
-	if b.want == b.on {
+	if b.want == b.on && !(b.on && b.stale) {
 		return nil
 	}
 	if !b.want {
@@ -75,7 +92,7 @@ func (b *Block) Settle() error {
 	if err := nft(b.script()); err != nil {
 		return err
 	}
-	b.on = true
+	b.on, b.stale = true, false
 	return nil
 }
 

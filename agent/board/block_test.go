@@ -20,6 +20,18 @@ func TestBlockScript(t *testing.T) {
 	}
 }
 
+// An interface under a name that no pattern fits, or that nft cannot be told as a
+// pattern, is blocked by its name once it carries data.
+func TestBlockOfTheInterfaceInUse(t *testing.T) {
+	b := NewBlock(t.TempDir(), []string{"wwan*", "usb?"})
+	for _, name := range []string{"", "wwan3", "usb0", "eth7", "eth7"} {
+		b.Over(name)
+	}
+	if got := b.script(); !strings.Contains(got, `oifname { "wwan*", "usb0", "eth7" } counter drop`) || !b.stale {
+		t.Errorf("stale %v\n%s", b.stale, got)
+	}
+}
+
 func TestBlockRefusesWithoutAnInterface(t *testing.T) {
 	b := NewBlock(t.TempDir(), []string{"usb?"})
 	b.Want(true)
@@ -36,7 +48,12 @@ func TestBlockLeftByACrashIsKnown(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "blocked"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if !NewBlock(dir, nil).On() {
+	b := NewBlock(dir, nil)
+	if !b.On() {
 		t.Error("the marker of a run before is not seen")
+	}
+	b.Want(true) // as that run did, which may have had other interfaces
+	if err := b.Settle(); err == nil {
+		t.Error("the table of another config was taken for this one's")
 	}
 }
