@@ -64,7 +64,7 @@ readonly GCFLAGS="all=-l -d=variablemakethreshold=0,noopendefer=1,maxshapelen=16
 
 # build NAME FILE LIMIT [VARIABLE=VALUE...]; a LIMIT of 0 is none.
 build() {
-	name=$1 file=$2 limit=$3 round= level=
+	name=$1 file=$2 limit=$3 round="" level=""
 	shift 3
 	# Pages of 32-bit ARM are 4 KiB; Go would fill up to 64 KiB at each segment.
 	case " $* " in *" GOARCH=arm "*) round="-R 4096" ;; esac
