@@ -326,3 +326,100 @@ func TestNeverTwiceNeverInvented(t *testing.T) {
 }
 
 var plan30 = protocol.Plan{QuotaBytes: 30 << 20, CycleDay: 1, UTCOffset: "+08:00"}
+
+// Thousands of clocks that step, lie and lose their trust over the turn of a month:
+// once the clock is right, each byte of the boot is in its hour, day and month.
+func TestBytesAreInTheirHourOnceTheClockIsRight(t *testing.T) {
+	histories := uint64(2000)
+	if testing.Short() {
+		histories = 300
+	}
+	start := time.Date(2026, 4, 30, 14, 0, 0, 0, beijing)
+	turn := time.Date(2026, 5, 1, 0, 0, 0, 0, beijing)
+	for seed := range histories {
+		rng := rand.New(rand.NewPCG(seed, 17))
+		r := newRig(t, start)
+		r.m = New(Options{})
+		real, off, trusted := start, time.Duration(0), true
+		if rng.IntN(2) == 0 {
+			off, trusted = -time.Duration(rng.IntN(56*365*24))*time.Hour, false
+		}
+		r.at.Wall, r.at.Trusted = real.Add(off), trusted
+		r.look()
+		r.plan(plan30)
+		hours, april := map[int64]uint64{}, uint64(0)
+		steps := 60 + rng.IntN(80)
+		for range steps { // every ten minutes, on the tens
+			switch rng.IntN(12) {
+			case 0:
+				off, trusted = time.Duration(rng.IntN(240)-120)*time.Hour, false
+			case 1: // a clock that is believed and wrong
+				off, trusted = time.Duration(rng.IntN(240)-120)*time.Hour, true
+			case 2:
+				off, trusted = 0, true
+			case 3:
+				trusted = false
+			}
+			n := rng.Uint64N(50*kB) + 1
+			real = real.Add(10 * time.Minute)
+			r.at.Mono += 10 * time.Minute
+			r.at.Wall, r.at.Trusted = real.Add(off), trusted
+			r.rx += n
+			r.look()
+			hours[real.Unix()/3600] += n
+			if real.Before(turn) {
+				april += n
+			}
+			if rng.IntN(20) == 0 { // kill -9
+				m, err := Restore(r.m.Snapshot(), Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.m = m
+			}
+		}
+		r.at.Wall, r.at.Trusted = real, true
+		r.look()
+		var sum uint64
+		for _, b := range r.m.Hours() {
+			sum += b.Bytes
+			if truth := hours[b.Start.Unix()/3600]; truth != b.Bytes {
+				t.Fatalf("seed %d: %v has %d, truth %d", seed, b.Start, b.Bytes, truth)
+			}
+		}
+		u := r.m.Usage(r.at)
+		want := r.rx - april
+		if real.Before(turn) {
+			want = april
+		}
+		if sum != r.rx || u.RawBytes != want || u.UnplacedBytes != 0 {
+			t.Fatalf("seed %d: sum %d of %d, this month %d, truth %d", seed, sum, r.rx, u.RawBytes, want)
+		}
+	}
+}
+
+// The config trades the bytes that a power cut may cost against the flash.
+func TestFlushBytesIsTheBound(t *testing.T) {
+	last := 1 << 30
+	for _, bound := range []uint64{16 * kB, 128 * kB, MB} {
+		r := newRig(t, time.Date(2026, 5, 1, 0, 0, 0, 0, beijing))
+		r.m = New(Options{FlushBytes: bound})
+		r.look()
+		rng := rand.New(rand.NewPCG(1, bound))
+		writes, risk := 0, uint64(0)
+		for range 10 * 24 * 60 { // 1.9 MB a day
+			r.move(rng.Uint64N(2*19*MB/10/(24*60)), time.Minute)
+			if r.m.Due(r.at) {
+				writes++
+				_ = r.m.Snapshot()
+				r.m.Saved(r.at)
+			}
+			risk = max(risk, r.m.Dirty())
+		}
+		t.Logf("%d at most: %d bytes at risk, %.1f writes a day", bound, risk, float64(writes)/10)
+		if risk > bound+2*2*MB/(24*60) || writes >= last { // one look may go beyond it
+			t.Errorf("bound %d: %d bytes at risk, %d writes, %d with the smaller one", bound, risk, writes, last)
+		}
+		last = writes
+	}
+}

@@ -28,9 +28,10 @@ const (
 	// DefaultFlushEvery bounds how stale the kept snapshot of a quiet line gets;
 	// four small writes a day are far below what traffic causes.
 	DefaultFlushEvery = 6 * time.Hour
-	// flushShare lets the risk grow on a busy day to 1/16 of the day's bytes, so
-	// that 1 GB a day costs some 120 writes and not 8,000.
-	flushShare = 16
+	// flushUpTo is the traffic of a day up to which FlushBytes is the bound. On a
+	// busier day it grows with what moved, so that 1 GB a day costs some 120 writes
+	// and not 8,000.
+	flushUpTo = 2 << 20
 	// DefaultMaxRate, bytes a second, bounds what a 32-bit counter may have
 	// moved between two looks: LTE category 4, 150 Mbit/s. Boards whose kernel
 	// has 32-bit counters carry nothing faster.
@@ -514,13 +515,13 @@ func (m *Meter) Resets() uint64 { return m.resets }
 // Dirty is how many counted bytes a power cut would cost now.
 func (m *Meter) Dirty() uint64 { return m.dirty }
 
-// AtRisk is the bound that Due keeps Dirty under: FlushBytes, or on a busy day a
-// sixteenth of what moved today.
+// AtRisk is the bound beyond which Due asks for a snapshot: FlushBytes, and on a
+// busy day in proportion more.
 func (m *Meter) AtRisk(at instant.Instant) uint64 {
 	risk := m.opt.FlushBytes
 	if now, ok := m.now(at); ok {
-		if share := m.active().day(m.active().dayOf(now)).total / flushShare; share > risk {
-			risk = share
+		if today := m.active().day(m.active().dayOf(now)).total; today > flushUpTo {
+			risk = uint64(float64(risk) * float64(today) / flushUpTo)
 		}
 	}
 	return risk

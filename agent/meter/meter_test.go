@@ -423,7 +423,7 @@ func TestFlashPolicy(t *testing.T) {
 			if writes > tc.maxWrites*days || written > tc.maxOut*days {
 				t.Errorf("%d writes, %d bytes in %d days", writes, written, days)
 			}
-			if risk > max(DefaultFlushBytes, tc.perDay/flushShare*11/10) {
+			if risk > max(DefaultFlushBytes, tc.perDay/16*11/10) {
 				t.Errorf("%d bytes at risk", risk)
 			}
 		})
