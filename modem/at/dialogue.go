@@ -608,7 +608,8 @@ func (d *Dialogue) line(line string, at time.Time) {
 			d.count.NoiseBytes += len(line)
 			return
 		}
-		x.lines, x.kin = append(x.lines, line), true
+		// What has no name may be noise: it is kept, but proves nothing.
+		x.lines, x.kin = append(x.lines, line), x.kin || linePrefix(line) != ""
 		// The engine must see neither a final result nor a prompt in it.
 		d.feed("." + line)
 		return

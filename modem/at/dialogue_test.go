@@ -155,6 +155,26 @@ func TestBareOKOfAnotherQuestion(t *testing.T) {
 	})
 }
 
+// Noise that reads like text must not stand in for the one line that the answer
+// always has. (Found by a simulated day: +CFUN? "answered" with six words and OK.)
+func TestNoiseIsNoReading(t *testing.T) {
+	first := true
+	line(t, Options{}, func(string) string {
+		if first {
+			first = false
+			return "tKg\r\n6z0c\r\nlht'+CSQ: 20,99\r\nOK\r\n"
+		}
+		return "+CSQ: 20,99\r\nOK\r\n"
+	}, func(t *testing.T, d *Dialogue, p *memPort) {
+		if got, err := d.Command(t.Context(), "AT+CSQ", second); !errors.Is(err, ErrOutOfStep) {
+			t.Errorf("noise passed for a reading: %q, %v", got, err)
+		}
+		if got, err := d.Command(t.Context(), "AT+CSQ", second); err != nil || len(got) != 2 {
+			t.Errorf("after it: %q, %v", got, err)
+		}
+	})
+}
+
 func TestRebootEndsTheCommand(t *testing.T) {
 	for _, banner := range DefaultBanners {
 		line(t, Options{}, func(string) string { return "\x00\x00\r\n" + banner + "\r\n" }, func(t *testing.T, d *Dialogue, p *memPort) {
