@@ -287,6 +287,7 @@ func (u *updater) report(m protocol.Update) error {
 	if err != nil {
 		return err
 	}
+	u.publish()
 	u.loop.log.Info("update", "state", m.State, "version", m.Version, "code", m.Code, "detail", m.Detail)
 	return u.loop.do(u.ctx, func() {
 		u.loop.store(core.Store{Type: protocol.TypeUpdate, Priority: core.EventPriority, Body: body, At: u.loop.at().Instant, Now: true})

@@ -39,7 +39,7 @@ func (k *checker) update(u Update) {
 	between(k, "update.daily_budget_bytes", u.DailyBudgetBytes, 50_000, 1<<30)
 	between(k, "update.until_percent", u.UntilPercent, 1, 100)
 	k.between("update.confirm_after", u.ConfirmAfter, 0, time.Hour)
-	k.between("update.confirm_within", u.ConfirmWithin, time.Minute, 24*time.Hour)
+	k.between("update.confirm_within", u.ConfirmWithin, 10*time.Second, 24*time.Hour)
 	if u.ConfirmAfter >= u.ConfirmWithin {
 		k.add("update.confirm_after", "is not below confirm_within: no update would ever be kept", "lower it", "update.confirm_within")
 	}

@@ -41,7 +41,7 @@ func TestUpdateOverTheAir(t *testing.T) {
 	third := realBuild(t, dir, "v1.3.0")
 	hanging := otherBuild(t, dir, "v1.4.0", `select {}`)
 
-	m := newMachine(t, nil, fmt.Sprintf(`
+	config := fmt.Sprintf(`
 [device]
 id = %q
 [modem]
@@ -56,8 +56,9 @@ ntp = []
 [update]
 root_file = %q
 confirm_after = "3s"
-confirm_within = "1m"
-`, device, modem.port, b.url(), site.root(t, dir)))
+confirm_within = "2m"
+`, device, modem.port, b.url(), site.root(t, dir))
+	m := newMachine(t, nil, config)
 	m.bin = first
 	m.start()
 	m.connected()
@@ -123,12 +124,14 @@ confirm_within = "1m"
 	site.publish(t, "v1.3.0", third)
 	site.cut.Store(700_000)
 	site.served.Store(0)
+	t.Logf("FIGURE resident at most, before: %s", peak(t, m.cmd.Process.Pid))
 	offer("u-3", "v1.3.0", "")
 	until(t, "half a download", patient, func() bool {
 		s, err := m.api.Status(t.Context())
 		return err == nil && s.Update != nil && s.Update.Have > 200_000 && s.Update.Have < s.Update.Size
 	})
 	have := m.status().Update.Have
+	t.Logf("FIGURE resident at most, with a download: %s", peak(t, m.cmd.Process.Pid))
 	m.kill()
 	m.launch()
 	until(t, "the trial", patient, func() bool { return len(childrenOf(m.cmd.Process.Pid)) > 0 })
@@ -145,6 +148,7 @@ confirm_within = "1m"
 
 	// A release that starts and does nothing.
 	site.publish(t, "v1.4.0", hanging)
+	m.configure(strings.Replace(config, `"2m"`, `"10s"`, 1)) // the launcher reads it
 	offer("u-4", "v1.4.0", "")
 	if u := hears("v1.4.0", "rolled_back"); u.Code != protocol.UpdateUnhealthy || u.Runs != "v1.3.0" {
 		t.Errorf("after the hang: %+v", u)
@@ -218,6 +222,18 @@ func saysVersion(t *testing.T, exe, version string) bool {
 	t.Helper()
 	said, err := exec.Command(exe, "version").Output()
 	return err == nil && strings.Contains(string(said), version)
+}
+
+// peak is the most memory that pid ever had resident.
+func peak(t *testing.T, pid int) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(b), "VmHWM:")
+	line, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(line)
 }
 
 // childrenOf are the processes that pid has started.

@@ -146,6 +146,9 @@ func answered(resp *http.Response, from int64) (size int64, err error) {
 		return 0, protocol.Refuse(protocol.UpdateNoResume, "the server sends the whole file when asked for the bytes from %d", from)
 	case code == http.StatusRequestedRangeNotSatisfiable:
 		return 0, protocol.Refuse(protocol.UpdateTruncated, "the server has no bytes from %d on", from)
+	case code >= 300 && code < 400:
+		// An operator's portal, mostly; none of ours is followed.
+		return 0, &lineError{fmt.Errorf("status %d to %.100q", code, resp.Header.Get("Location"))}
 	case code >= 500 || code == http.StatusRequestTimeout || code == http.StatusTooManyRequests:
 		return 0, &lineError{fmt.Errorf("status %d", code)}
 	default:

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"cellwarden/agent/update"
@@ -114,6 +115,7 @@ func Open(h Host) (r *Runner, damaged []string) {
 	floor, changed := r.slots.Settle(h.Package)
 	if changed {
 		note(slotsFile, h.keep(r.slots))
+		h.drop("a", "b") // this is the packaged binary: nobody runs from there
 	}
 	r.trust.Floor = update.Newest(r.trust.Floor, floor)
 	var j job
@@ -249,6 +251,8 @@ func (r *Runner) Step(ctx context.Context) (wait time.Duration, ready bool) {
 		return min(firstRetry<<min(r.fails-1, 16), maxRetry), false
 	case errors.As(err, &line):
 		refusal = protocol.Refuse(protocol.UpdateServer, "%d times in a row: %v", r.fails, line.err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		refusal = protocol.Refuse(protocol.UpdateNoRoom, "%v", err)
 	case refusal == nil:
 		refusal = protocol.Refuse(protocol.UpdateStorage, "%v", err)
 	}
@@ -280,7 +284,7 @@ func (r *Runner) refuse(why *protocol.Refusal) {
 	r.slots.Refused = &said
 	_ = r.h.keep(r.slots) // for the status alone
 	r.tell(u)
-	r.h.drop(jobFile, manifestFile, download)
+	r.h.drop(jobFile, manifestFile, download, r.slots.Free())
 	r.job, r.doc, r.manifest, r.wait, r.form = nil, nil, nil, nil, update.Form{}
 }
 
