@@ -142,6 +142,7 @@ func FuzzDelta(f *testing.F) {
 	f.Add(plain(makeDelta(f, old, program(rng, 20, 0x40))))
 	f.Add([]byte(deltaMagic + "\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x00\x00"))
 	f.Add([]byte(deltaMagic + "\x01\x00\x01"))
+	f.Add(append(binary.AppendVarint([]byte(deltaMagic+"\x01\x00"), int64(len(old))), 7)) // adds to what is not there
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var b bytes.Buffer
 		z := gzip.NewWriter(&b)

@@ -168,6 +168,7 @@ type board struct {
 	broken  map[string]bool // versions that crash
 	sick    map[string]bool // versions that run and never get well
 	noexec  bool
+	full    uint64 // once a download begins, others leave so much room
 	target  string
 }
 
@@ -219,6 +220,9 @@ func (b *board) open(exe, version string) *Runner {
 		Report: func(u protocol.Update) error {
 			if b.fs.off {
 				return errPower
+			}
+			if u.State == "fetching" && b.full > 0 {
+				b.fs.room = b.full
 			}
 			b.reports = append(b.reports, u)
 			return nil

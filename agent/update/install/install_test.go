@@ -269,3 +269,53 @@ func TestOffWithoutARoot(t *testing.T) {
 		t.Errorf("offered: %v", err)
 	}
 }
+
+// An older package is installed over an update: it runs, and the update's version
+// stays the floor, over restarts and with trust.json lost before.
+func TestFloorOutlivesThePackage(t *testing.T) {
+	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
+	b := newBoard(t, newCrashFS(1), one)
+	b.dial = publish(t, two).serve(func() int { return 0 })
+	r := b.open(packaged, one.version)
+	offer(t, r)
+	if !work(r, 3) {
+		t.Fatalf("%+v", b.reports)
+	}
+	exe, version, _ := b.boot(one, two)
+	if err := b.open(exe, version).Confirmed(); err != nil {
+		t.Fatal(err)
+	}
+	delete(b.fs.names, dir+"/trust.json")
+	b.pkg.version = "v1.0.1"
+	for range 2 {
+		exe, version, _ := b.boot(two)
+		if version != "v1.0.1" {
+			t.Fatalf("%s runs", version)
+		}
+		r = b.open(exe, version)
+		if got := r.Status().Floor; got != "v1.1.0" {
+			t.Errorf("floor %q", got)
+		}
+	}
+	offer(t, r)
+	if work(r, 3); b.last() != "refused "+protocol.UpdateVersion {
+		t.Errorf("heard %q", b.last())
+	}
+	if b.fs.names[dir+"/a"] != nil {
+		t.Error("the slot that nobody runs keeps its room")
+	}
+}
+
+// The flash fills up while the binary is written: refused, and the room given back.
+func TestFlashFillsUpMeanwhile(t *testing.T) {
+	b, _ := stand(t)
+	b.full = 100_000
+	r := b.open(packaged, "v1.0.0")
+	offer(t, r)
+	if work(r, 3); b.last() != "refused "+protocol.UpdateNoRoom {
+		t.Errorf("heard %+v", b.reports)
+	}
+	if n := b.fs.used(); n > 1000 {
+		t.Errorf("%d bytes left behind", n)
+	}
+}

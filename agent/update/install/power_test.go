@@ -155,3 +155,36 @@ func TestPowerHistories(t *testing.T) {
 		t.Errorf("the histories show too little: %d cuts, %d confirmed, %d taken back", cuts, confirmed, back)
 	}
 }
+
+// A new binary that browns the board out at each start is given up as one that
+// crashes is: the counter is on the flash before it starts.
+func TestBrownOutAtEachStart(t *testing.T) {
+	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
+	site := publish(t, two)
+	for seed := range uint64(40) {
+		b := newBoard(t, newCrashFS(seed), one)
+		b.name, b.dial = fmt.Sprintf("seed %d", seed), site.serve(func() int { return 0 })
+		r := b.open(packaged, one.version)
+		offer(t, r)
+		if !work(r, 3) {
+			t.Fatalf("seed %d: %+v", seed, b.reports)
+		}
+		starts := 0
+		for {
+			_, version, trial := b.boot(one, two)
+			if !trial {
+				if version != one.version {
+					t.Errorf("seed %d: %s runs", seed, version)
+				}
+				break
+			}
+			if starts++; starts > 3 {
+				t.Fatalf("seed %d: started %d times", seed, starts)
+			}
+			b.fs.restart()
+		}
+		if starts != 3 {
+			t.Errorf("seed %d: %d starts, want 3", seed, starts)
+		}
+	}
+}

@@ -114,6 +114,8 @@ func Open(h Host) (r *Runner, damaged []string) {
 	r.chooseRoot()
 	floor, changed := r.slots.Settle(h.Package)
 	if changed {
+		// The floor first: a cut between the two must not forget it.
+		note(trustFile, h.raise(floor))
 		note(slotsFile, h.keep(r.slots))
 		h.drop("a", "b") // this is the packaged binary: nobody runs from there
 	}
