@@ -184,6 +184,7 @@ func wait[E Event](r *running, limit time.Duration) E {
 // TestSilentPathPublishing: the default timing, and a path that swallows everything
 // from one packet to the next: at rest when a message comes, and in a steady flow.
 func TestSilentPathPublishing(t *testing.T) {
+	t.Parallel() // with the others that mostly wait
 	for _, flow := range []bool{false, true} {
 		t.Run(map[bool]string{false: "one message", true: "a message every second"}[flow], func(t *testing.T) {
 			measured(t)
@@ -228,6 +229,7 @@ func TestSilentPathPublishing(t *testing.T) {
 // TestSilentPathIdle: nothing to send, and the path falls silent right after the
 // last packet, which is the worst moment.
 func TestSilentPathIdle(t *testing.T) {
+	t.Parallel() // with the others that mostly wait
 	for _, ka := range []time.Duration{time.Minute, DefaultTiming.KeepAlive} {
 		t.Run(fmt.Sprint("keepalive ", ka), func(t *testing.T) {
 			measured(t)
@@ -450,6 +452,7 @@ func TestPeerOnThePath(t *testing.T) {
 
 // TestPeerSilentPath: when the bridge notices a path that swallows everything.
 func TestPeerSilentPath(t *testing.T) {
+	t.Parallel() // with the others that mostly wait
 	const limit = 4 * time.Minute
 	for _, publishing := range []bool{true, false} {
 		t.Run(map[bool]string{true: "publishing", false: "idle"}[publishing], func(t *testing.T) {

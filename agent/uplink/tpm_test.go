@@ -23,7 +23,7 @@ import (
 )
 
 // tpmHandle is where the tests keep their key.
-const tpmHandle = 0x81000001
+const tpmHandle uint32 = 0x81000001
 
 // swTPM starts a software TPM with an ECDSA P-256 key at tpmHandle, made by
 // tpm2-tools as an installer would, and gives its address and the public key.
