@@ -111,4 +111,4 @@ func whyLost(err error) Why {
 
 var errAckTimeout = errors.New("the broker was silent while an acknowledgement was due")
 
-var errMoved = errors.New("the system has another way to the broker now")
+var errMoved = errors.New("the way to the broker is another one now")

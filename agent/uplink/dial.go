@@ -43,12 +43,9 @@ func (e *stageError) Unwrap() error { return e.err }
 
 // dial opens the TCP connection to b.
 func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
-	device := ""
-	if u.opt.Interface != nil {
-		var err error
-		if device, err = u.opt.Interface(); err != nil {
-			return nil, &stageError{WhyBind, err}
-		}
+	device, err := u.device()
+	if err != nil {
+		return nil, &stageError{WhyBind, err}
 	}
 	addrs, err := u.resolve(ctx, b.host, device)
 	if err != nil {
@@ -63,7 +60,6 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 		conn, dialErr := d.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), b.port))
 		if dialErr == nil {
 			c := newCounted(conn)
-			c.bound = device != ""
 			u.dialled(c)
 			return c, nil
 		}
@@ -79,6 +75,14 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 		why = WhyTimeout
 	}
 	return nil, &stageError{why, err}
+}
+
+// device is the interface to bind to now, "" for any.
+func (u *Uplink) device() (string, error) {
+	if u.opt.Interface == nil {
+		return "", nil
+	}
+	return u.opt.Interface()
 }
 
 // dialer is bound to the interface name, if any. Go's TCP keepalive is off: at 15 s
@@ -109,15 +113,16 @@ func (u *Uplink) dialer(name string) *net.Dialer {
 }
 
 // moved reports whether a new connection to the broker would begin at another
-// address of ours than this one does: Ethernet or Wi-Fi came or went. A link bound
-// to an interface never moves. Nothing is sent.
+// address of ours than this one does: Ethernet or Wi-Fi came or went, or the
+// modem's session has a new address, and this connection is dead. Nothing is sent.
 func (u *Uplink) moved(l *link) bool {
-	if l.tcp.bound {
-		return false
-	}
-	c, err := u.dialer("").Dial("udp", l.tcp.RemoteAddr().String())
+	device, err := u.device()
 	if err != nil {
-		return false // no way at all; what is under way will tell
+		return false // what is under way will tell
+	}
+	c, err := u.dialer(device).Dial("udp", l.tcp.RemoteAddr().String())
+	if err != nil {
+		return false // no way at all, for now
 	}
 	defer c.Close()
 	return network(c.LocalAddr()) != network(l.tcp.LocalAddr())

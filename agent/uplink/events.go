@@ -155,7 +155,7 @@ const (
 	WhyNetwork    Why = "network"      // the connection broke
 	WhyAckTimeout Why = "ack_timeout"  // silence while a PUBACK was awaited
 	WhyPing       Why = "ping_timeout" // silence after a ping
-	WhyMoved      Why = "moved"        // there is a better way to the broker: a cable was plugged in, or pulled
+	WhyMoved      Why = "moved"        // the way to the broker is another one now: a cable, or a new address
 	WhyFlood      Why = "flood"        // the broker sent more than the plan can bear
 )
 

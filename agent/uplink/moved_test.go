@@ -10,7 +10,7 @@ import (
 
 // TestTakesTheCableWhenThere: free to take any way, the uplink leaves the modem's
 // when a cable is plugged in and returns when it is pulled; bound to the modem's it
-// stays. The broker is an address behind both.
+// stays, and follows that one's address. The broker is an address behind both.
 func TestTakesTheCableWhenThere(t *testing.T) {
 	p := boardtest.NewPair(t, "wwan0")
 	p.Peer.IP("addr", "add", "10.99.0.1/32", "dev", "lo")
@@ -59,11 +59,21 @@ func TestTakesTheCableWhenThere(t *testing.T) {
 		t.Errorf("pulled: %s, then connected from %s", e.Why, from(free))
 	}
 	bound.mu.Lock()
-	defer bound.mu.Unlock()
 	for _, e := range bound.events[boundAt:] {
 		if d, ok := e.(Disconnected); ok {
 			t.Errorf("the bound one left: %+v", d)
 		}
+	}
+	bound.mu.Unlock()
+
+	// The dialer has dialled anew: the old address is gone, and nobody says so.
+	p.Device.IP("addr", "del", p.DeviceAddr+"/24", "dev", "wwan0")
+	p.Device.IP("addr", "add", "10.77.0.3/24", "dev", "wwan0")
+	p.Device.IP("route", "replace", "default", "via", p.PeerAddr, "dev", "wwan0", "metric", "700")
+	e, at = find[Disconnected](bound, boundAt, nil)
+	find[Connected](bound, at, nil)
+	if e.Why != WhyMoved || from(bound) != "10.77.0.3" {
+		t.Errorf("a new address: %s, then connected from %s", e.Why, from(bound))
 	}
 }
 

@@ -29,7 +29,6 @@ type counted struct {
 	segments       atomic.Uint64 // as last told by the kernel, also after Close
 	retransmitted  atomic.Uint64 // bytes
 	header         uint64
-	bound          bool  // to an interface
 	told           tally // what earlier Traffic events have reported
 }
 
