@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: footprint help demo build all-targets packages sbom test test-targets lint bench clean test-packages
+.PHONY: footprint help demo build all-targets packages sbom test test-targets test-system lint bench clean test-packages
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -49,6 +49,9 @@ test-targets: ## the main job with the binaries of ARMv5, ARMv7, arm64 and mipsl
 
 test-packages: ## the packages in whole Debian systems, minutes; needs root and the network
 	@scripts/test-packages.sh
+
+test-system: ## a small ARM system in qemu-system-arm, agent and modem on board (8 min, fetches 45 MB once)
+	@scripts/system.sh
 
 lint: ## gofmt, go vet, staticcheck, shellcheck, no paths of one machine
 	@scripts/lint.sh
