@@ -30,8 +30,7 @@ configure /etc/cellwarden/cellwarden.toml
 /etc/init.d/cellwarden restart
 until_true says "Modem *ok" cellwarden status --all
 expect "runs, pid" /etc/init.d/cellwarden status --all
-cellwarden event put sale --data '{"item":1}' || fail "event"
-until_true says "Queue *1 waiting" cellwarden status --all
+put_event
 
 step "the log is there and limited"
 until_true test -s /run/cellwarden.log.1
@@ -45,14 +44,14 @@ step "upgrade: the new program, the old config, the waiting event"
 /v2/install.sh || fail "install.sh: $?"
 expect v2.0.0 cellwarden version
 until_true says "Version *v2.0.0" cellwarden status --all
-until_true says "Queue *1 waiting" cellwarden status --all
+until_true queue_kept
 expect "$edit" cat /etc/cellwarden/cellwarden.toml
 runs_as_user "$(cat /run/cellwarden.agent.pid)"
 [ "$(grep -c cellwarden /etc/passwd)" = 1 ] && [ "$(grep -c cellwarden: /etc/group)" = 1 ] || fail "a second user"
 
 step "killed, it comes back"
 kill -9 "$(cat /run/cellwarden.agent.pid)"
-until_true says "Queue *1 waiting" cellwarden status --all
+until_true queue_kept
 
 step "stop and start"
 /etc/init.d/cellwarden stop
@@ -60,12 +59,12 @@ expect "does not run" /etc/init.d/cellwarden status --all
 ! pidof cellwarden || fail "still there: $(ps)"
 /etc/init.d/cellwarden start
 expect "runs already" /etc/init.d/cellwarden start
-until_true says "Queue *1 waiting" cellwarden status --all
+until_true queue_kept
 
 step "downgrade: what is kept can be read by the older one"
 /v1/install.sh || fail "install.sh: $?"
 until_true says "Version *v1.0.0" cellwarden status --all
-until_true says "Queue *1 waiting" cellwarden status --all
+until_true queue_kept
 
 step "remove: no program, but config and events"
 sh /usr/lib/cellwarden/install.sh remove || fail "remove"
@@ -75,7 +74,7 @@ for gone in /usr/bin/cellwarden /usr/lib/cellwarden /etc/init.d/cellwarden /etc/
 done
 expect "$edit" cat /etc/cellwarden/cellwarden.toml
 /v2/install.sh || fail "install.sh: $?"
-until_true says "Queue *1 waiting" cellwarden status --all
+until_true queue_kept
 
 step "purge: nothing is left"
 /v2/install.sh purge || fail "purge"

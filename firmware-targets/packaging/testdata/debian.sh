@@ -53,14 +53,13 @@ modem
 configure /etc/cellwarden/cellwarden.toml
 if systemd; then systemctl restart cellwarden; else invoke-rc.d cellwarden restart; fi
 until_true says "Modem *ok" cellwarden status
-cellwarden event put sale --data '{"item":1}' || fail "event"
-until_true says "Queue *1 waiting" cellwarden status
+put_event
 
 step "upgrade: the new program, the old config, the waiting event"
 before=$(agent_pid)
 dpkg -i /v2.deb || fail "dpkg: $?"
 until_true says "Version *v2.0.0" cellwarden status --all
-until_true says "Queue *1 waiting" cellwarden status
+until_true queue_kept
 [ "$(agent_pid)" != "$before" ] || fail "the old one still runs"
 edits_kept
 runs_as_user "$(agent_pid)"
@@ -68,12 +67,12 @@ runs_as_user "$(agent_pid)"
 step "downgrade: what is kept can be read by the older one"
 dpkg -i /v1.deb || fail "dpkg: $?"
 until_true says "Version *v1.0.0" cellwarden status --all
-until_true says "Queue *1 waiting" cellwarden status
+until_true queue_kept
 edits_kept
 
 step "an upgrade with another config leaves the edited one, and the new one beside it"
 dpkg --force-confold -i /v3.deb || fail "dpkg: $?"
-until_true says "Queue *1 waiting" cellwarden status
+until_true queue_kept
 edits_kept
 expect "a new option" cat /etc/cellwarden/cellwarden.toml.dpkg-dist
 
@@ -82,7 +81,7 @@ step "killed, it comes back"
 # only at the next byte.
 until_true says "Modem *ok" cellwarden status
 kill -9 "$(agent_pid)"
-until_true says "Queue *1 waiting" cellwarden status
+until_true queue_kept
 until_true says "Modem *ok" cellwarden status
 
 if systemd; then
@@ -98,7 +97,7 @@ if systemd; then
 	systemctl daemon-reload && systemctl restart cellwarden
 	until_true service_is running
 	[ "$(agent_of "$(agent_pid)" CapEff)" = 0000000000003000 ] || fail "capabilities: $(grep Cap "/proc/$(agent_pid)/status")"
-	until_true says "Queue *1 waiting" cellwarden status
+	until_true queue_kept
 	rm -r /etc/systemd/system/cellwarden.service.d
 
 	step "its words are in the journal"
@@ -112,7 +111,7 @@ until_true service_is stopped
 [ ! -e /usr/bin/cellwarden ] || fail "the program is left"
 edits_kept
 dpkg -i --force-confold /v2.deb || fail "dpkg: $?"
-until_true says "Queue *1 waiting" cellwarden status
+until_true queue_kept
 
 step "purge: nothing is left"
 dpkg -P cellwarden || fail "dpkg: $?"

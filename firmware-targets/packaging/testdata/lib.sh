@@ -81,3 +81,14 @@ runs_as_user() {
 	*) fail "the agent's groups are $(agent_of "$1" Groups), dialout is $dialout" ;;
 	esac
 }
+
+# waiting is how many messages the queue has. The broker is away, so none may go;
+# alerts may join. queue_kept: what was there when kept was noted is still there.
+waiting() { cellwarden status --all | sed -n 's/^Queue *\([0-9]*\) waiting.*/\1/p'; }
+queue_kept() { [ "$(waiting)" -ge "$kept" ]; }
+put_event() {
+	cellwarden event put sale --data '{"item":1}' || fail "event"
+	kept=1
+	until_true queue_kept
+	kept=$(waiting)
+}
