@@ -10,13 +10,12 @@ import (
 // modemWorld is a board beside a modem that counts by itself.
 type modemWorld struct {
 	*rig
-	rng     *rand.Rand
-	truth   uint64  // everything that moved since the first look
-	modem   float64 // what the modem shows
-	factor  float64 // of what the kernel counts
-	flash   []byte
-	cuts    int
-	unknown uint64 // moved where neither the kernel nor the modem could be asked again
+	rng    *rand.Rand
+	truth  uint64  // everything that moved since the first look
+	modem  float64 // what the modem shows
+	factor float64 // of what the kernel counts
+	flash  []byte
+	cuts   int
 }
 
 func (w *modemWorld) traffic() {

@@ -32,10 +32,10 @@ func TestMain(m *testing.M) {
 	}
 	agentBin = filepath.Join(dir, "cellwarden")
 	code := 1
-	cmd := exec.Command("go", "build", "-o", agentBin, "cellwarden/agent/cmd/cellwarden")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	// The agent as boards get it.
+	cmd := exec.Command("../../scripts/build.sh", "-o", dir, "host")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		fmt.Fprintf(os.Stderr, "scripts/build.sh: %v\n%s", err, out)
 	} else {
 		code = m.Run()
 	}
