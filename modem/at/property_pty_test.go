@@ -64,6 +64,7 @@ const patience = 20 * time.Second
 // little: about twelve seconds in all. CELLWARDEN_PTY_SEEDS sets the number of
 // lines.
 func TestNeverOutOfStepOnPTY(t *testing.T) {
+	t.Parallel()
 	const commands, slow = 3, time.Millisecond / 4
 	seeds := 64
 	if n, err := strconv.Atoi(os.Getenv("CELLWARDEN_PTY_SEEDS")); err == nil {

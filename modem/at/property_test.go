@@ -378,6 +378,7 @@ func (h *host) command(n int, timeout time.Duration, settle func()) {
 // question, unsolicited lines arrive once and in order, and after any fault the
 // line is in step again or lost within the bound.
 func TestNeverOutOfStep(t *testing.T) {
+	t.Parallel()
 	seeds := propertySeeds
 	if testing.Short() {
 		seeds /= 20

@@ -44,6 +44,8 @@ var notFromAModem = map[string]string{
 func TestCorpusHasNoUnparsedLine(t *testing.T) {
 	used := map[string]bool{}
 	cases := recordings(t)
+	lines, raw := 0, 0
+	defer func() { t.Logf("FIGURE corpus: %d lines of %d recordings, %d kept raw", lines, len(cases), raw) }()
 	if len(cases) != 110 {
 		t.Fatalf("got %d recordings, want 110", len(cases))
 	}
@@ -51,6 +53,7 @@ func TestCorpusHasNoUnparsedLine(t *testing.T) {
 		t.Run(c.ID, func(t *testing.T) {
 			for _, e := range c.Exchange {
 				var facts []Fact
+				lines += len(e.URC) + len(e.Resp)
 				for _, u := range e.URC {
 					facts = append(facts, URC(u)...)
 				}
@@ -63,6 +66,7 @@ func TestCorpusHasNoUnparsedLine(t *testing.T) {
 							t.Errorf("%s: %q: unparsed %q", e.Cmd, e.Resp, u.Line)
 						}
 						used[u.Line] = true
+						raw++
 					}
 					checkFact(t, f)
 				}
