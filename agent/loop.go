@@ -155,6 +155,9 @@ func (l *loop) take(ev core.Event) {
 		if _, ok := e.Fact.(threegpp.Unparsed); ok {
 			l.uplink.unparsed++
 		}
+		if store, ok := e.Fact.(threegpp.SMSStored); ok {
+			l.troubles.messages(store, l.hw.Now())
+		}
 	}
 	l.step(ev)
 }
