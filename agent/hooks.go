@@ -67,8 +67,7 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	}
 	defer done()
 	lend(&hw, on, log)
-	t := time.AfterFunc(settleAfter, settle)
-	defer t.Stop()
+	defer settleDown()()
 	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,
 		Recorder: rec, Board: boardName(on)})
 	if errors.Is(err, errRestart) {

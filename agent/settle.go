@@ -11,14 +11,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settleAfter: the first full round of a slow module is over by then.
-const settleAfter = 20 * time.Second
+// settleAfter: the first full round of a slow module is over by then. settleEvery:
+// connecting to the broker, a diagnosis and a visit to the page bring in code that
+// the hours after it do not use.
+const (
+	settleAfter = 20 * time.Second
+	settleEvery = time.Hour
+)
 
-// settle gives back, once, what only the start needed: the heap's garbage, and
-// the pages of the binary's file that were read for it. They are clean and come
-// back by themselves if they are wanted; on a board without swap they would
-// otherwise stay until the kernel is short of memory. Measured on amd64 with
-// modem and broker: 12.9 MB resident before.
+// settleDown calls settle now and then, until stop.
+func settleDown() (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		after := time.NewTimer(settleAfter)
+		defer after.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-after.C:
+				settle()
+				after.Reset(settleEvery)
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// settle gives back what only the start or a busy minute needed: the heap's
+// garbage, and the pages of the binary's file that were read for it. They are
+// clean and come back by themselves, one by one, when they are wanted; on a board
+// without swap they would otherwise stay until the kernel is short of memory.
+// Measured on amd64 with modem and broker: 13.6 MB resident before, 8.1 right
+// after, 10.7 two minutes later.
 func settle() {
 	debug.FreeOSMemory()
 	exe, err := os.Readlink("/proc/self/exe")
@@ -44,7 +69,13 @@ func settle() {
 			continue
 		}
 		if mode == "r-xp" || mode == "r--p" { // never written: nothing is lost
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED)
+			for _, advice := range []uintptr{
+				unix.MADV_RANDOM,   // what comes back brings no neighbours from the flash
+				unix.MADV_PAGEOUT,  // out of the page cache too, or the kernel maps 16 pages at each fault (Linux 5.4; the file's owner or root)
+				unix.MADV_DONTNEED, // where that is not to be had
+			} {
+				_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), advice)
+			}
 		}
 	}
 }

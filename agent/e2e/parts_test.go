@@ -378,6 +378,7 @@ type machine struct {
 	under  []string // what runs it: an emulator and its arguments; empty: the kernel
 	log    *lines
 	cmd    *exec.Cmd
+	began  time.Time
 	ended  chan error
 	api    *localapi.Client
 }
@@ -434,6 +435,7 @@ func (m *machine) launch() {
 	m.cmd = command(m.ns, args[0], args[1:]...)
 	m.cmd.Stderr = m.log
 	m.ended = make(chan error, 1)
+	m.began = time.Now()
 	start(m.t, m.cmd)
 	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(m.cmd, m.ended)
 }
