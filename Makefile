@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: footprint help demo build all-targets packages sbom test test-targets test-system lint bench clean test-packages
+.PHONY: footprint help demo build all-targets packages sbom test test-targets test-system lint bench score clean test-packages
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -55,6 +55,9 @@ test-system: ## a small ARM system in qemu-system-arm, agent and modem on board 
 
 lint: ## gofmt, go vet, staticcheck, shellcheck, no paths of one machine
 	@scripts/lint.sh
+
+score: ## the diagnosis: right by class, reliability, a month of alerts
+	@go test -count=1 -v -run 'ScoreTable|ReliabilityOverTheCases|NineTenths|MonthOfOneDevice' ./agent/explain ./agent/diag ./agent/core | grep -v '^=== \|^PASS\|^ok '
 
 footprint: ## what each dependency costs, and the budget of a small board
 	@go run ./scripts/footprint

@@ -7,11 +7,15 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"cellwarden/agent/diag"
 	"cellwarden/agent/explain"
 	"cellwarden/modem/modemtest"
 )
+
+// longScenario is too long to be played twice in every test run.
+const longScenario = 20 * time.Hour
 
 // verdict is what must be the same.
 type verdict struct {
@@ -57,6 +61,9 @@ func TestRecordingsReproduceTheLiveVerdict(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := newWorld(t, sc)
+			if sc.Device["poll"] != "" && w.script[len(w.script)-1].at > longScenario && os.Getenv("CELLWARDEN_LONG") == "" {
+				t.Skip("days long: CELLWARDEN_LONG=1 plays it a second time")
+			}
 			live := map[int]verdict{} // by the number of observations so far
 			var core *Core
 			w.after = func() {

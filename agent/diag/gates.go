@@ -65,8 +65,8 @@ func (k *Known) modemGate() GateState {
 	case n >= 2, n == 1 && k.sessionUp.ok && !k.sessionUp.value, n == 1 && k.registered() == no && !k.heardSinceRestart():
 		return GateFailed
 	}
-	if k.alarmed() && k.registered() != yes {
-		return GateFailed
+	if k.alarmed() && (k.registered() != yes || k.bootSeen) {
+		return GateFailed // what was registered before the start is over
 	}
 	if k.everSpoke {
 		return GatePassed

@@ -25,6 +25,7 @@ const (
 	maxSMS       = 16
 	maxScans     = 4
 	maxRestarts  = 16
+	maxEnded     = 4
 	maxContexts  = 20 // cids run to 16 at most, some stacks count their own
 	maxMilestone = 8
 	maxKeys      = 8 // domains, antenna ports, locks: there are four of each
@@ -186,6 +187,7 @@ type Known struct {
 	regReads []regRead
 	operator stamped[threegpp.Operator]
 	rejects  []reject
+	ended    []reject // those that a success ended; at is the success
 	attach   stamped[threegpp.Attach]
 	backoff  stamped[threegpp.Backoff]
 
@@ -327,7 +329,7 @@ func (k *Known) observeModem(o Observation) {
 			k.refusals = nil
 		}
 		if opensSession(f.Command) {
-			k.sessionUp.set(o, true)
+			k.sessionOpened(o)
 		}
 	case threegpp.Refusal:
 		internal := k.internal
@@ -386,6 +388,9 @@ func (k *Known) observeModem(o Observation) {
 	case threegpp.Operator:
 		k.operator.set(o, f)
 	case threegpp.Reject:
+		if k.stale(f) {
+			return
+		}
 		k.rejects = keep(k.rejects, maxRejects, reject{o.At, f, firstOf(f.PLMN, k.servingPLMN()), o.Source})
 		if f.Cause.Protocol.SessionProtocol() && informational(f.Cause) == no && !readBack(f.Source) {
 			k.sessionUp.set(o, false)
@@ -482,13 +487,7 @@ func (k *Known) observeRegistration(o Observation, f threegpp.Registration) {
 	}
 	if f.Stat.Registered() && f.Domain != threegpp.CS {
 		// Success ends what mobility rejects said before it.
-		kept := k.rejects[:0]
-		for _, r := range k.rejects {
-			if !r.rej.Cause.Protocol.MobilityProtocol() {
-				kept = append(kept, r)
-			}
-		}
-		k.rejects = kept
+		k.end(o, threegpp.Protocol.MobilityProtocol)
 	}
 }
 
@@ -503,7 +502,7 @@ func (k *Known) observeSession(o Observation) {
 		}
 		k.contexts[f.CID] = stamped[threegpp.ContextState]{o.At, f, true, o.Source}
 		if f.Active && usableAddr(f.Addr) {
-			k.sessionUp.set(o, true)
+			k.sessionOpened(o)
 		}
 	case threegpp.ContextConfig:
 		if !roomFor(k.configs, f.CID, maxContexts) {
@@ -529,7 +528,7 @@ func (k *Known) observeSession(o Observation) {
 		k.events = keep(k.events, maxEvents, ctxEvent{o.At, f})
 		switch {
 		case strings.HasSuffix(f.Event, "PDN ACT") || f.Event == "ACT" && f.By == "ME" || f.Event == "REACT":
-			k.sessionUp.set(o, true)
+			k.sessionOpened(o)
 			k.refusals = nil
 		case f.Event == "DETACH" || strings.HasSuffix(f.Event, "DEACT"):
 			k.sessionUp.set(o, false)
@@ -542,6 +541,60 @@ func (k *Known) observeSession(o Observation) {
 	case threegpp.ByteCounters:
 		k.counters = keep(k.counters, maxMilestone, stamped[threegpp.ByteCounters]{o.At, f, true, o.Source})
 	}
+}
+
+// sessionOpened folds a proof that a session stands: it ends what session
+// rejects said before it.
+func (k *Known) sessionOpened(o Observation) {
+	k.sessionUp.set(o, true)
+	k.end(o, threegpp.Protocol.SessionProtocol)
+}
+
+// end takes out the rejects of one layer: it works since.
+func (k *Known) end(o Observation, layer func(threegpp.Protocol) bool) {
+	kept := k.rejects[:0]
+	for _, r := range k.rejects {
+		if !layer(r.rej.Cause.Protocol) {
+			kept = append(kept, r)
+			continue
+		}
+		r.at = o.At
+		k.ended = slices.DeleteFunc(k.ended, func(old reject) bool { return old.rej.Cause == r.rej.Cause })
+		k.ended = keep(k.ended, maxEnded, r)
+	}
+	k.rejects = kept
+}
+
+// stale reports whether f is the last cause on record, read back after the
+// success that ended it, while nothing was refused or closed since: modems keep
+// it for ever (field-notes (d) 11).
+func (k *Known) stale(f threegpp.Reject) bool {
+	if !readBack(f.Source) {
+		return false
+	}
+	i := slices.IndexFunc(k.ended, func(r reject) bool {
+		return r.rej.Cause.Number == f.Cause.Number && r.rej.Cause.Protocol.SessionProtocol() == f.Cause.Protocol.SessionProtocol()
+	})
+	if i < 0 {
+		return false
+	}
+	since := k.ended[i].at.Mono
+	for _, e := range k.events {
+		if e.at.Mono > since && (e.ev.Event == "DETACH" || strings.HasSuffix(e.ev.Event, "DEACT")) {
+			return false
+		}
+	}
+	for _, r := range k.refusals {
+		if r.at.Mono > since {
+			return false
+		}
+	}
+	for _, r := range k.regReads {
+		if r.at.Mono > since && r.reg.Stat == threegpp.RegDenied && r.reg.Domain != threegpp.CS {
+			return false
+		}
+	}
+	return true
 }
 
 // refused folds a command that the modem answered with an error.
@@ -624,7 +677,7 @@ func activates(command string) bool {
 	c = strings.ReplaceAll(c, " ", "")
 	for _, p := range []string{"+CGACT=1", "+CGATT=1", "+QIACT=", "+CIICR", "+NETOPEN", "D*99", "DT*99", "D*98", "DT99",
 		"+CNACT=1", "+CNACT=0,1", "+XIIC=1", "^NDISDUP=1,1", "+GTRNDIS=1", "+MIPCALL=1", "$MYNETACT=", "+UPSDA=0,3",
-		"#SGACT=1,1", "+QNETDEVCTL=1", "+CGDATA=", "+COPS=0", "+COPS=1", "$QCRMCALL=1,1"} {
+		"#SGACT=1,1", "+QNETDEVCTL=1", "+CGDATA=", "+COPS=0", "+COPS=1", "$QCRMCALL=1,1", "+SAPBR=1,", "+KCNXUP=", "+ZIPCALL=1"} {
 		if strings.HasPrefix(c, p) && !strings.HasSuffix(c, "?") {
 			return true
 		}
@@ -640,7 +693,7 @@ func opensSession(command string) bool {
 		return false
 	}
 	switch commandName(command) {
-	case "+CGATT", "+COPS", "^NDISDUP", "+NETOPEN", "+XIIC", "+MIPCALL", "$QCRMCALL", "$MYNETACT":
+	case "+CGATT", "+COPS", "^NDISDUP", "+NETOPEN", "+XIIC", "+MIPCALL", "$QCRMCALL", "$MYNETACT", "+KCNXUP", "+ZIPCALL":
 		return false
 	}
 	return true
