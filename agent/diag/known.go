@@ -287,6 +287,9 @@ func (k *Known) observeAgent(o Observation) bool {
 	switch f := o.Fact.(type) {
 	case ProbeResult:
 		k.probes = keep(k.probes, maxProbes, probeRead{o.At, f})
+		if f.Result == "ok" && f.Target != "carrier" && f.Probe != "ntp" {
+			k.end(o, func(threegpp.Protocol) bool { return true }) // packets pass: whatever was refused is over
+		}
 	case Traffic:
 		k.traffic.set(o, f)
 	case Usage:
