@@ -581,6 +581,9 @@ func (k *Known) stale(f threegpp.Reject) bool {
 	if i < 0 {
 		return false
 	}
+	if f.Cause.Protocol.SessionProtocol() && k.registered() == no {
+		return true // a session that closed with the registration was not refused
+	}
 	since := k.ended[i].at.Mono
 	for _, e := range k.events {
 		if e.at.Mono > since && (e.ev.Event == "DETACH" || strings.HasSuffix(e.ev.Event, "DEACT")) {

@@ -35,6 +35,8 @@ func TestACauseThatASuccessEndedIsNotReadBackAsNew(t *testing.T) {
 	w.see("at:+CEREG?", threegpp.Registration{Domain: threegpp.EPS, Stat: threegpp.RegSearching}, threegpp.Signal{BER: -1, Source: "+CSQ", NotKnown: true})
 	w.wait(10 * time.Second)
 	w.see("at:+CEER", ceer)
+	w.see("urc:+CGEV", closed) // the session falls with the registration
+	w.see("at:+CEER", ceer)
 	if d := Diagnose(&w.k, nil); hasRule(d.Evidence, "session_not_subscribed_unknown") {
 		t.Errorf("searching: the old cause speaks: %s (%s) %+v", d.Class, d.Verdict, d.Evidence)
 	}
