@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"cellwarden/packed"
+	"cellwarden/firmware-targets/packed"
 
 	"github.com/BurntSushi/toml"
 )

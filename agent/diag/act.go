@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"cellwarden/agent/meter"
-	"cellwarden/packed"
+	"cellwarden/firmware-targets/packed"
 
 	"github.com/BurntSushi/toml"
 )

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"cellwarden/packed"
+	"cellwarden/firmware-targets/packed"
 
 	"github.com/BurntSushi/toml"
 )

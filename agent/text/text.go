@@ -23,7 +23,7 @@ import (
 	"sync/atomic"
 
 	"cellwarden/agent/diag"
-	"cellwarden/packed"
+	"cellwarden/firmware-targets/packed"
 
 	"github.com/BurntSushi/toml"
 )

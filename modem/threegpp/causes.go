@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"cellwarden/packed"
+	"cellwarden/firmware-targets/packed"
 )
 
 //go:embed causes.tsv

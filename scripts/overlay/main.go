@@ -24,7 +24,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"cellwarden/packed"
+	"cellwarden/firmware-targets/packed"
 )
 
 // release is the Go that the table is made for.

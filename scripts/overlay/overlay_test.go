@@ -83,22 +83,6 @@ func TestCurvesComputeTheSame(t *testing.T) {
 	}
 }
 
-// The sorts pass the tests that Go has for its own.
-func TestSortsStillSort(t *testing.T) {
-	if testing.Short() {
-		t.Skip("SKIPPED in -short: builds two test programs")
-	}
-	dir := t.TempDir()
-	if err := write(dir, "../.."); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("go", "test", "-short", "-count=1", "-run", "Sort|Stable|Heap|Stability|Bentley|Adversary",
-		"-overlay", filepath.Join(dir, "overlay.json"), "slices", "sort").CombinedOutput()
-	if err != nil || strings.Count(string(out), "ok ") != 2 || strings.Contains(string(out), "no tests to run") {
-		t.Errorf("go test slices sort: %v\n%s", err, out)
-	}
-}
-
 func goroot(t *testing.T) string {
 	t.Helper()
 	root, err := goCommand("env", "GOROOT")

@@ -115,26 +115,6 @@ var cuts = []cut{
 			edit{fips + "drbg/rand.go", "return NewCounter(getEntropy())", "return (*Counter)(nil)"},
 		),
 	},
-	{
-		name:   "quicksort",
-		why:    "a dozen functions for each kind of element; short slices are sorted by insertion as ever, longer ones by the heapsort that is there for the worst case",
-		marker: "slices.partition",
-		edits: []edit{
-			heapsort("slices/zsortanyfunc.go", "pdqsortCmpFunc[E any](data []E, a, b, limit int, cmp func(a, b E) int)", "CmpFunc(data, a, b, cmp)"),
-			heapsort("slices/zsortordered.go", "pdqsortOrdered[E cmp.Ordered](data []E, a, b, limit int)", "Ordered(data, a, b)"),
-			heapsort("sort/zsortfunc.go", "pdqsort_func(data lessSwap, a, b, limit int)", "_func(data, a, b)"),
-			heapsort("sort/zsortinterface.go", "pdqsort(data Interface, a, b, limit int)", "(data, a, b)"),
-		},
-	},
-	montgomery("P-256", "p256", "{3, 0xfffffffbffffffff, 0xfffffffffffffffe, 0x4fffffffd}"),
-	montgomery("P-384", "p384", "{0xfffffffe00000001, 0x200000000, 0xfffffffe00000000, 0x200000000, 1}"),
-	montgomery("P-521", "p521", "{0, 1 << 46}"),
-}
-
-// heapsort stands for one of the quicksorts; 12 is from where on they divide.
-func heapsort(file, quicksort, rest string) edit {
-	line := "func " + quicksort + " {\n"
-	return edit{file, line, line + "\tif b-a <= 12 {\n\t\tinsertionSort" + rest + "\n\t} else {\n\t\theapSort" + rest + "\n\t}\n\treturn\n"}
 }
 
 // selfTests takes out those that a package runs before its first use.
@@ -157,22 +137,4 @@ var packedFiles = []string{
 	"firmware-targets/*.toml",
 	"modem/profile/*.toml",
 	"modem/threegpp/causes.tsv",
-}
-
-// montgomery leaves one of the four unrolled multiplications of a prime field.
-// They are as long as one another and do the same work: a square is x·x, out of
-// the Montgomery domain is x·1 and into it x·R², with R² mod p in limbs of 64 bits.
-func montgomery(name, prefix, rr string) cut {
-	file := nistec + "fiat/" + prefix + ".go"
-	domain := prefix + "MontgomeryDomainFieldElement"
-	return cut{
-		name:   name + "'s other multiplications",
-		why:    "a square, into and out of the Montgomery domain are the multiplication once more, unrolled",
-		marker: "fiat." + prefix + "Square",
-		edits: []edit{
-			{file, prefix + "Square(&e.x, &t.x)", prefix + "Mul(&e.x, &t.x, &t.x)"},
-			{file, prefix + "FromMontgomery(&tmp, &e.x)", prefix + "Mul((*" + domain + ")(&tmp), &e.x, &" + domain + "{1})"},
-			{file, prefix + "ToMontgomery(&e.x, &tmp)", prefix + "Mul(&e.x, (*" + domain + ")(&tmp), &" + domain + rr + ")"},
-		},
-	}
 }
