@@ -29,6 +29,7 @@ func (a *assembler) push(b byte) (line string, ok bool) {
 		return a.end()
 	case a.skip:
 		a.noise++
+	case b == 0x1b: // what leaveText sends, echoed by a port without a modem: says nothing
 	case b < 0x20 && b != '\t' || b == 0x7f:
 		a.dropped++
 	case len(a.buf) == lineMax:
