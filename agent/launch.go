@@ -58,10 +58,10 @@ func launch(ctx context.Context, configFile, version string, log *slog.Logger) (
 		log.Error("the launcher does not know its own file; the packaged binary runs", "error", err)
 		return 0, false
 	}
-	store, within := bootConfig(configFile)
+	store, within, able := bootConfig(configFile)
 	d := updateDir(store)
 	for ctx.Err() == nil {
-		file, trial := d.Next(version)
+		file, trial := d.Next(version, able)
 		if file == "" {
 			return 0, false
 		}
@@ -171,11 +171,12 @@ func relaunch(log *slog.Logger) int {
 
 // bootConfig reads what the launcher needs of the config. A file that this version
 // refuses, such as one with keys of a later version, must not keep that later
-// version from starting: then just these two keys are read.
-func bootConfig(file string) (store string, within time.Duration) {
+// version from starting: then just these two keys are read, and able is false, since
+// this version would not run in that one's place.
+func bootConfig(file string) (store string, within time.Duration, able bool) {
 	root := os.DirFS("/")
 	if c, _, err := config.LoadOn(root, file); err == nil {
-		return c.Store.Dir, c.Update.ConfirmWithin.Std()
+		return c.Store.Dir, c.Update.ConfirmWithin.Std(), true
 	}
 	var c struct {
 		Device struct {
@@ -200,7 +201,7 @@ func bootConfig(file string) (store string, within time.Duration) {
 	if d, err := time.ParseDuration(c.Update.Within); err == nil && d > 0 {
 		within = d
 	}
-	return store, within
+	return store, within, false
 }
 
 // saysVersion runs `file version` and wants to hear version: a binary for another

@@ -18,16 +18,17 @@ func TestLauncherReadsPastTheConfig(t *testing.T) {
 		toml   string
 		store  string
 		within time.Duration
+		able   bool
 	}{
-		"an ordinary file":            {"[store]\ndir = \"/data/cw\"\n[update]\nconfirm_within = \"20m\"\n", "/data/cw", 20 * time.Minute},
-		"a key of a later version":    {"[store]\ndir = \"/data/cw\"\ncolour = \"blue\"\n[update]\nconfirm_within = \"20m\"\n", "/data/cw", 20 * time.Minute},
-		"a value of a later version":  {"[modem]\nport = \"auto\"\npoll = [1]\n[store]\ndir = \"/data/cw\"\n", "/data/cw", within},
-		"no file":                     {"", def, within},
-		"a relative state directory":  {"[store]\ndir = \"cw\"\n", def, within},
-		"a time that is none":         {"[update]\nconfirm_within = \"soon\"\n", def, within},
-		"half a file, after a cut":    {"[store]\ndir = \"/da", def, within},
-		"noise":                       {"\x00\xff\x00", def, within},
-		"the key is another's number": {"[store]\ndir = 5\n", def, within},
+		"an ordinary file":            {"[store]\ndir = \"/data/cw\"\n[update]\nconfirm_within = \"20m\"\n", "/data/cw", 20 * time.Minute, true},
+		"a key of a later version":    {"[store]\ndir = \"/data/cw\"\ncolour = \"blue\"\n[update]\nconfirm_within = \"20m\"\n", "/data/cw", 20 * time.Minute, false},
+		"a value of a later version":  {"[modem]\nport = \"auto\"\npoll = [1]\n[store]\ndir = \"/data/cw\"\n", "/data/cw", within, false},
+		"no file":                     {"", def, within, false},
+		"a relative state directory":  {"[store]\ndir = \"cw\"\n", def, within, false},
+		"a time that is none":         {"[update]\nconfirm_within = \"soon\"\n", def, within, false},
+		"half a file, after a cut":    {"[store]\ndir = \"/da", def, within, false},
+		"noise":                       {"\x00\xff\x00", def, within, false},
+		"the key is another's number": {"[store]\ndir = 5\n", def, within, false},
 	} {
 		file := filepath.Join(t.TempDir(), "cellwarden.toml")
 		if tt.toml != "" {
@@ -35,8 +36,8 @@ func TestLauncherReadsPastTheConfig(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if store, within := bootConfig(file); store != tt.store || within != tt.within {
-			t.Errorf("%s: %s, %v; want %s, %v", name, store, within, tt.store, tt.within)
+		if store, within, able := bootConfig(file); store != tt.store || within != tt.within || able != tt.able {
+			t.Errorf("%s: %s, %v, %v; want %s, %v, %v", name, store, within, able, tt.store, tt.within, tt.able)
 		}
 	}
 }

@@ -207,6 +207,9 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
+	if l.updates != nil && (err == nil || errors.Is(err, errRestart)) {
+		l.updates.kept(l.updates.runner.Stopped())
+	}
 	return err
 }
 

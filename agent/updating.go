@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -26,21 +25,6 @@ import (
 	"cellwarden/protocol"
 )
 
-// builtFor is the name of the build in scripts/build.sh, which sets it.
-var builtFor string
-
-// buildTarget is what an update must be for. A build by hand for 32-bit ARM does not
-// know its level and takes what runs everywhere.
-func buildTarget() string {
-	switch {
-	case builtFor != "":
-		return builtFor
-	case runtime.GOARCH == "arm":
-		return "armv5"
-	}
-	return runtime.GOARCH
-}
-
 // errRestart ends Run: the right binary is to be started in place of this one.
 var errRestart = errors.New("another binary starts now")
 
@@ -51,6 +35,10 @@ const (
 	maxRoot = 64 << 10
 	// selfTest bounds one call of the new binary: on an ARM9 it takes a second.
 	selfTest = 30 * time.Second
+	// lasts is how long a confirmed binary has to run until its start counts as good:
+	// longer than modem, broker and first report take, shorter than anything that a
+	// machine does once an hour.
+	lasts = 5 * time.Minute
 )
 
 // updater carries updates out beside the loop.
@@ -89,7 +77,7 @@ func (l *loop) newUpdater(o Options) (*updater, error) {
 	}
 	u := &updater{loop: l, offers: make(chan offered, 4), poke: make(chan struct{}, 1),
 		after: cfg.Update.ConfirmAfter.Std()}
-	h := install.Host{Dir: d, Package: packageVersion(o.Version), Version: o.Version, Exe: "/proc/self/exe", Target: buildTarget(),
+	h := install.Host{Dir: d, Package: packageVersion(o.Version), Version: o.Version, Exe: "/proc/self/exe", Target: board.Build,
 		Policy: update.Policy{From: from, To: to, Zone: planZone(cfg.Plan), DayBytes: int64(cfg.Update.DailyBudgetBytes), UntilPercent: cfg.Update.UntilPercent},
 		Line:   u.line(o.overData()), Need: u.works, Runs: saysVersion, Report: u.report, Spent: u.spent,
 		Dial: func(ctx context.Context, host string, port uint16) (net.Conn, error) {
@@ -162,6 +150,7 @@ func (u *updater) run(ctx context.Context) error {
 		return u.prove(ctx)
 	}
 	u.runner.TellResult()
+	began, lasted := time.Now(), false
 	for {
 		step, cancel := context.WithCancel(ctx)
 		stopped := make(chan struct{})
@@ -184,6 +173,12 @@ func (u *updater) run(ctx context.Context) error {
 		if wait < 0 {
 			wait = 24 * time.Hour // for an offer
 		}
+		if left := lasts - time.Since(began); !lasted && left > 0 {
+			wait = min(wait, left)
+		} else if !lasted {
+			lasted = true
+			u.kept(u.runner.Lasted())
+		}
 		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -200,6 +195,13 @@ func (u *updater) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+	}
+}
+
+// kept complains when the count of starts cannot be kept.
+func (u *updater) kept(err error) {
+	if err != nil {
+		u.loop.log.Warn("starts of the binary are counted wrongly", "error", err)
 	}
 }
 

@@ -64,15 +64,13 @@ readonly GCFLAGS="all=-l -d=variablemakethreshold=0,noopendefer=1,maxshapelen=16
 
 # build NAME FILE LIMIT [VARIABLE=VALUE...]; a LIMIT of 0 is none.
 build() {
-	name=$1 file=$2 limit=$3 round="" level=""
+	name=$1 file=$2 limit=$3 round=""
 	shift 3
 	# Pages of 32-bit ARM are 4 KiB; Go would fill up to 64 KiB at each segment.
 	case " $* " in *" GOARCH=arm "*) round="-R 4096" ;; esac
-	# An update must be for the same.
-	[ "$name" = host ] || level="-X cellwarden/agent.builtFor=$name"
 	env CGO_ENABLED=0 GOOS=linux "$@" go build -trimpath -buildvcs=false -tags "$TAGS" \
 		-gcflags "$GCFLAGS" -overlay "$tmp/overlay.json" \
-		-ldflags "$strip -buildid= -X main.version=${VERSION:-dev} $level $round" -o "$file" ./agent/cmd/cellwarden
+		-ldflags "$strip -buildid= -X main.version=${VERSION:-dev} $round" -o "$file" ./agent/cmd/cellwarden
 	size=$(wc -c <"$file")
 	awk -v n="$name" -v f="$file" -v s="$size" -v l="$limit" 'BEGIN {
 		printf "%-7s %-24s %9d bytes  %.2f MB", n, f, s, s / 1e6

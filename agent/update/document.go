@@ -192,7 +192,9 @@ type Device struct {
 	Root   Root
 	Target string
 	Floor  string // the newest version that ever was confirmed here, or runs
+	Runs   string // the version that runs
 	Tried  string // the version that was taken back last, "" for none
+	Again  bool   // it may be tried again, also where it once was confirmed
 	// Now is the time; where it is not trusted no expiry is judged, since a board
 	// that lost its clock may be the one that waits for the repair.
 	Now     time.Time
@@ -265,10 +267,11 @@ func (dev Device) check(m Manifest) error {
 		}
 		return protocol.Refuse(protocol.UpdateTarget, "it is for %s, this board is %s", m.Target, dev.Target)
 	}
-	if !Newer(m.Version, dev.Floor) {
+	again := dev.Again && m.Version == dev.Tried
+	if !Newer(m.Version, dev.Floor) && !(again && m.Version == dev.Floor && Newer(m.Version, dev.Runs)) {
 		return protocol.Refuse(protocol.UpdateVersion, "%s is not newer than %s, which ran here", m.Version, dev.Floor)
 	}
-	if m.Version == dev.Tried {
+	if m.Version == dev.Tried && !again {
 		return protocol.Refuse(protocol.UpdateTried, "%s was taken back here", m.Version)
 	}
 	return nil

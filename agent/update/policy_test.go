@@ -57,7 +57,7 @@ func TestSlots(t *testing.T) {
 	var s Slots
 	next := func(pkg, want string, wantTrial bool) {
 		t.Helper()
-		b, trial, _ := s.Start(pkg)
+		b, trial, _ := s.Start(pkg, true)
 		got := ""
 		if b != nil {
 			got = b.Version
@@ -88,4 +88,47 @@ func TestSlots(t *testing.T) {
 		t.Fatalf("settled: floor %q, changed %v, current %+v", floor, changed, s.Current)
 	}
 	next("v1.0.5", "", false)
+}
+
+// A confirmed binary's later life, start by start: "x" ends early (a crash, a power
+// cut), "." lasts, "s" is stopped in good order, "?" ends early under a config that
+// the packaged binary would refuse. From the eighth early end in a row on the packaged
+// one runs.
+func TestConfirmedBinaryLater(t *testing.T) {
+	for _, tt := range []struct{ name, life, want string }{
+		{"months of good service", "....................", "current"},
+		{"a crash now and then", "xx.xxx.x.xxxxxxx.xxxxxxx", "current"},
+		{"seven power cuts in an evening, then quiet", "xxxxxxx.", "current"},
+		{"crashes at each start", "xxxxxxxx", "packaged"},
+		{"crashes at each start, after months", "......xxxxxxxx", "packaged"},
+		{"restarted ten times by a technician who tries things", "ssssssssss", "current"},
+		{"restarts between crashes make nothing good", "xsxxsxxssxxx", "packaged"},
+		{"a mistake in the config, or a key that only the new one knows", "????????????????", "current"},
+		{"crashes that began under such a config", "????????xxxxxxx", "current"},
+	} {
+		s := Slots{Package: "v1.0.0", Current: &Binary{Slot: "a", Version: "v1.1.0"}}
+		for i, c := range tt.life {
+			b, trial, changed := s.Start("v1.0.0", c != '?')
+			if b == nil || trial || changed == (c == '?') {
+				t.Errorf("%s: start %d: %+v, trial %v, changed %v", tt.name, i, b, trial, changed)
+			}
+			switch c {
+			case '.':
+				s.Lasted()
+			case 's':
+				s.Stopped()
+			}
+		}
+		b, _, _ := s.Start("v1.0.0", true)
+		got := "packaged"
+		if b != nil {
+			got = "current"
+		}
+		if got != tt.want {
+			t.Errorf("%s: the %s binary starts, want the %s: %+v", tt.name, got, tt.want, s)
+		}
+		if tt.want == "packaged" && (s.Failed != "v1.1.0" || s.Result == nil || s.Result.Code != protocol.UpdateCrashed || s.Short != 0 || s.Free() != "a") {
+			t.Errorf("%s: nobody is told: %+v", tt.name, s)
+		}
+	}
 }

@@ -6,6 +6,12 @@ import "cellwarden/protocol"
 // cut and a stop by hand in the trial are forgiven.
 const maxStarts = 3
 
+// maxShort is how often in a row a confirmed binary may be started without lasting
+// (see Lasted) before the packaged one runs in its place. An evening of brown-outs
+// has hardly so many cuts within minutes of each other; a service manager that
+// starts again every ten seconds is there in a minute and a half.
+const maxShort = 8
+
 // Binary is a file in a slot.
 type Binary struct {
 	Slot    string `json:"slot"` // a, b
@@ -34,6 +40,8 @@ func (t *Trial) Spent() bool { return t.Starts >= maxStarts }
 //	                        ▼
 //	                  as before, Failed says why
 //
+//	current ──maxShort starts that did not last──▶ packaged, Failed says why
+//
 // The zero value starts the packaged binary, and so does whatever cannot be read.
 type Slots struct {
 	V int `json:"v"`
@@ -42,6 +50,7 @@ type Slots struct {
 	Package string   `json:"package"`
 	Current *Binary  `json:"current,omitempty"`
 	Trial   *Trial   `json:"trial,omitempty"`
+	Short   int      `json:"short,omitempty"`   // starts of Current in a row that have not lasted
 	Failed  string   `json:"failed,omitempty"`  // the version that was taken back last
 	Result  *Result  `json:"result,omitempty"`  // of the last trial, until the backend is told
 	Refused *Refused `json:"refused,omitempty"` // the last refusal, for the status
@@ -75,8 +84,9 @@ func (s *Slots) Try(b Binary, pkg string, need []string) {
 
 // Start says which binary starts: nil is the packaged one. trial says that this
 // start is one of a trial; then s has counted it and must be kept before.
-// changed says that s must be kept.
-func (s *Slots) Start(pkg string) (b *Binary, trial, changed bool) {
+// changed says that s must be kept. able says that the packaged binary could do the
+// work, as far as it can tell: else no start of a confirmed one is counted against it.
+func (s *Slots) Start(pkg string, able bool) (b *Binary, trial, changed bool) {
 	if s.Package != pkg {
 		return nil, false, false
 	}
@@ -88,7 +98,38 @@ func (s *Slots) Start(pkg string) (b *Binary, trial, changed bool) {
 		s.GiveUp(protocol.Refuse(protocol.UpdateCrashed, "started %d times and never confirmed", maxStarts))
 		changed = true
 	}
-	return s.Current, false, changed
+	switch {
+	case s.Current == nil || !able:
+		return s.Current, false, changed
+	case s.Short >= maxShort:
+		s.Fall(protocol.Refuse(protocol.UpdateCrashed, "confirmed before, then ended early %d times in a row", maxShort))
+	default:
+		s.Short++
+	}
+	return s.Current, false, true
+}
+
+// Lasted says that the confirmed binary works on: its starts are forgotten.
+func (s *Slots) Lasted() (changed bool) {
+	changed = s.Short > 0
+	s.Short = 0
+	return changed
+}
+
+// Stopped takes the last start back, which somebody ended in good order: it says
+// nothing of the binary.
+func (s *Slots) Stopped() (changed bool) {
+	changed = s.Short > 0
+	s.Short = max(0, s.Short-1)
+	return changed
+}
+
+// Fall returns from the confirmed binary to the packaged one.
+func (s *Slots) Fall(why *protocol.Refusal) {
+	if s.Current == nil {
+		return
+	}
+	s.Failed, s.Result, s.Current, s.Short = s.Current.Version, &Result{s.Current.Version, *why}, nil, 0
 }
 
 // GiveUp ends a trial badly.
@@ -105,7 +146,7 @@ func (s *Slots) Confirm() {
 		return
 	}
 	b := s.Trial.Binary
-	s.Current, s.Result, s.Trial = &b, &Result{Version: b.Version}, nil
+	s.Current, s.Result, s.Trial, s.Short = &b, &Result{Version: b.Version}, nil, 0
 }
 
 // Settle is for the agent's start: pkg is what is installed. Slots that another
@@ -119,7 +160,7 @@ func (s *Slots) Settle(pkg string) (floor string, changed bool) {
 		if s.Trial != nil {
 			s.GiveUp(protocol.Refuse(protocol.UpdateReplacedBy, "the installed package is now %s", pkg))
 		}
-		s.Package, s.Current, changed = pkg, nil, true
+		s.Package, s.Current, s.Short, changed = pkg, nil, 0, true
 	}
 	return floor, changed
 }

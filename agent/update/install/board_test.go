@@ -168,6 +168,7 @@ type board struct {
 	broken  map[string]bool // versions that crash
 	sick    map[string]bool // versions that run and never get well
 	noexec  bool
+	strange bool   // a config that the packaged binary refuses
 	full    uint64 // once a download begins, others leave so much room
 	target  string
 }
@@ -184,7 +185,7 @@ func newBoard(t testing.TB, fs *crashFS, pkg release) *board {
 func (b *board) boot(known ...release) (exe, version string, trial bool) {
 	b.t.Helper()
 	d := Dir{b.fs, dir}
-	exe, trial = d.Next(b.pkg.version)
+	exe, trial = d.Next(b.pkg.version, !b.strange)
 	if b.fs.off {
 		return "", "", false
 	}

@@ -34,15 +34,24 @@ func (d Dir) keep(s update.Slots) error { return d.save(slotsFile, s) }
 
 // Next says what to start, by the path of a whole and verified binary; "" is the
 // packaged one. A start of a trial is counted on the flash before: what cannot be
-// counted is not tried. pkg is the version of the packaged binary.
-func (d Dir) Next(pkg string) (path string, trial bool) {
+// counted is not tried. A start of a confirmed binary is counted too, and goes on
+// without where that fails: a full flash is no reason to leave it. pkg is the version
+// of the packaged binary, able as for update.Slots.Start.
+func (d Dir) Next(pkg string, able bool) (path string, trial bool) {
 	s, err := d.Slots()
 	if err != nil {
 		return "", false
 	}
 	for {
-		b, trial, changed := s.Start(pkg)
+		was := s.Current
+		b, trial, changed := s.Start(pkg, able)
 		if changed {
+			if was != nil && s.Current == nil {
+				// The floor first: a cut between the two must not forget it.
+				if err := d.raise(was.Version); err != nil {
+					return "", false // the same is found at the next start
+				}
+			}
 			if err := d.keep(s); err != nil && trial {
 				b, trial = s.Current, false
 			}
@@ -55,6 +64,12 @@ func (d Dir) Next(pkg string) (path string, trial bool) {
 		switch {
 		case err == nil:
 			return path, trial
+		case !trial && (err == errSize || err == errHash):
+			if d.raise(b.Version) == nil { // the floor first, as above
+				s.Fall(protocol.Refuse(protocol.UpdateDamaged, "%v", err))
+				_ = d.keep(s) // the same is found at the next start
+			}
+			return "", false
 		case !trial:
 			return "", false
 		}

@@ -79,7 +79,7 @@ func TestPowerHistories(t *testing.T) {
 	for i := 1; i < 7; i++ {
 		releases = append(releases, newRelease(fmt.Sprintf("v1.%d.0", i), 5000+100*i))
 	}
-	cuts, confirmed, back := 0, 0, 0
+	cuts, confirmed, back, left := 0, 0, 0, 0
 	for seed := range uint64(lives()) {
 		fs := newCrashFS(seed)
 		b := newBoard(t, fs, releases[0])
@@ -93,6 +93,7 @@ func TestPowerHistories(t *testing.T) {
 			}
 		}
 		floor := "v1.0.0" // the newest that was confirmed durably
+		early := 0        // starts of it in a row that were cut short, at most
 		offer := 1
 		var site *site
 		for start := 0; offer < len(releases); start++ {
@@ -104,7 +105,14 @@ func TestPowerHistories(t *testing.T) {
 				fs.cutAt = fs.ops + 1 + fs.rng.IntN(40)
 			}
 			exe, version, trial := b.boot(releases...)
-			if !fs.off && !trial && version != floor {
+			switch {
+			case fs.off || trial:
+			case version == floor:
+				early++
+			case version == releases[0].version && early >= 8: // too many cuts in a row
+				left, early = left+1, 0
+				floor = version
+			default:
 				t.Fatalf("%s: %s runs, confirmed is %s", b.name, version, floor)
 			}
 			if !fs.off {
@@ -119,7 +127,7 @@ func TestPowerHistories(t *testing.T) {
 					}
 					// Durable or not shows at the next start; both are right.
 					if s, err := (Dir{fs, dir}).Slots(); err == nil && s.Current != nil && s.Trial == nil && !fs.off {
-						floor = s.Current.Version
+						floor, early = s.Current.Version, 0
 					}
 				default:
 					r.TellResult()
@@ -137,6 +145,9 @@ func TestPowerHistories(t *testing.T) {
 					if offer < len(releases) {
 						work(r, 40)
 					}
+					if r.Lasted() == nil && !fs.off {
+						early = 0
+					}
 				}
 			}
 			if fs.off {
@@ -150,7 +161,7 @@ func TestPowerHistories(t *testing.T) {
 			fs.cutAt = 0
 		}
 	}
-	t.Logf("FIGURE %d lives, %d cuts, %d confirmed, %d taken back: always a whole binary", lives(), cuts, confirmed, back)
+	t.Logf("FIGURE %d lives, %d cuts, %d confirmed, %d taken back, %d left after eight cuts in a row: always a whole binary", lives(), cuts, confirmed, back, left)
 	if confirmed == 0 || back == 0 || cuts == 0 {
 		t.Errorf("the histories show too little: %d cuts, %d confirmed, %d taken back", cuts, confirmed, back)
 	}
@@ -186,5 +197,120 @@ func TestBrownOutAtEachStart(t *testing.T) {
 		if starts != 3 {
 			t.Errorf("seed %d: %d starts, want 3", seed, starts)
 		}
+	}
+}
+
+// A confirmed binary that days later crashes at each start is left for the packaged
+// one, cut at each operation of that too. The backend hears of it, the floor stays, and
+// the same version is taken again when that is said.
+func TestConfirmedBinaryCrashesLater(t *testing.T) {
+	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
+	site := publish(t, two, one)
+	life := func(name string, seed uint64, cut int) (ops int) {
+		b := newBoard(t, newCrashFS(seed), one)
+		b.name, b.dial = name, site.serve(func() int { return 0 })
+		r := b.open(packaged, one.version)
+		offer(t, r)
+		if !work(r, 3) {
+			t.Fatalf("%s: %+v", name, b.reports)
+		}
+		exe, version, trial := b.boot(one, two)
+		r = b.open(exe, version)
+		if err := r.Confirmed(); err != nil || !trial {
+			t.Fatalf("%s: trial %v, confirmed: %v", name, trial, err)
+		}
+		r.TellResult()
+		exe, version, _ = b.boot(one, two)
+		if err := b.open(exe, version).Lasted(); err != nil || version != two.version {
+			t.Fatalf("%s: %s runs: %v", name, version, err)
+		}
+		// From here on it crashes before it can do anything.
+		before := b.fs.ops
+		if cut > 0 {
+			b.fs.cutAt = before + cut
+		}
+		for early := 0; ; early++ {
+			if exe, version, trial = b.boot(one, two); !b.fs.off && version == one.version {
+				r = b.open(exe, version)
+				r.TellResult()
+				if !b.fs.off {
+					// A cut may have forgotten the start that it hit, or kept it.
+					if early < 8 || early > 9 || cut == 0 && early != 8 {
+						t.Errorf("%s: taken back after %d starts", name, early)
+					}
+					break
+				}
+			}
+			if early > 12 {
+				t.Fatalf("%s: still starts %s", name, version)
+			}
+			if b.fs.off {
+				b.fs.restart()
+			}
+		}
+		ops = b.fs.ops - before
+		if got := b.last(); got != "rolled_back "+protocol.UpdateCrashed {
+			t.Errorf("%s: the backend heard %q", name, got)
+		}
+		// A cut before the answer is on the flash only has it told again.
+		if st := r.Status(); st.Floor != two.version || st.Failed != two.version || st.Current != "" {
+			t.Errorf("%s: %+v", name, st)
+		}
+		for _, tt := range []struct {
+			again bool
+			want  string
+		}{{false, "refused " + protocol.UpdateVersion}, {true, "installed"}} {
+			if err := r.Offer(protocol.UpdateArgs{URL: "http://s/manifest.json", Again: tt.again}, ""); err != nil {
+				t.Fatal(err)
+			}
+			work(r, 3)
+			if got := b.last(); got != tt.want {
+				t.Errorf("%s: offered again %v: %q, want %q", name, tt.again, got, tt.want)
+			}
+		}
+		return ops
+	}
+	whole := life("no cut", 1, 0)
+	t.Logf("FIGURE eight starts and the return: %d operations on the flash", whole)
+	for cut := 1; cut <= whole; cut++ {
+		for seed := uint64(0); seed < 4; seed++ {
+			life(fmt.Sprintf("cut at %d, seed %d", cut, seed), seed, cut)
+		}
+	}
+}
+
+// A confirmed binary that the flash has lost is told of as well, and what somebody
+// stops or a config keeps from running does not count against one.
+func TestConfirmedBinaryDamagedLater(t *testing.T) {
+	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
+	site := publish(t, two)
+	b := newBoard(t, newCrashFS(1), one)
+	b.dial = site.serve(func() int { return 0 })
+	r := b.open(packaged, one.version)
+	offer(t, r)
+	work(r, 3)
+	exe, version, _ := b.boot(one, two)
+	if err := b.open(exe, version).Confirmed(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		b.strange = i >= 10
+		if exe, version, _ = b.boot(one, two); version != two.version {
+			t.Fatalf("start %d: %s runs", i, version)
+		}
+		if !b.strange {
+			if err := b.open(exe, version).Stopped(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.fs.names[exe].data[1000] ^= 1
+	if exe, version, _ = b.boot(one, two); version != one.version {
+		t.Fatalf("%s runs", version)
+	}
+	r = b.open(exe, version)
+	r.TellResult()
+	if got := b.last(); got != "rolled_back "+protocol.UpdateDamaged || r.Status().Floor != two.version {
+		t.Errorf("heard %q, floor %s", got, r.Status().Floor)
 	}
 }

@@ -172,6 +172,24 @@ func (r *Runner) Confirmed() error {
 	return err
 }
 
+// Lasted notes that the binary that runs works on: what it was started for before
+// without lasting no longer counts against it.
+func (r *Runner) Lasted() error {
+	if c := r.slots.Current; c == nil || c.Version != r.h.Version || !r.slots.Lasted() {
+		return nil
+	}
+	return r.h.keep(r.slots)
+}
+
+// Stopped notes that the binary was ended in good order, before it could last. It is
+// for the end, when nothing else of the Runner runs any more.
+func (r *Runner) Stopped() error {
+	if c := r.slots.Current; c == nil || c.Version != r.h.Version || !r.slots.Stopped() {
+		return nil
+	}
+	return r.h.keep(r.slots)
+}
+
 // TellResult reports how the last trial ended, until that is on the flash once.
 func (r *Runner) TellResult() {
 	res := r.slots.Result
@@ -366,10 +384,7 @@ func (r *Runner) readManifest(ctx context.Context) (doc []byte, err error) {
 // brought.
 func (r *Runner) judge(doc []byte) error {
 	l := r.h.Line()
-	dev := update.Device{Root: r.root, Target: r.h.Target, Floor: r.floor(), Tried: r.slots.Failed, Now: l.Now, Trusted: l.Trusted}
-	if r.job.Again {
-		dev.Tried = ""
-	}
+	dev := update.Device{Root: r.root, Target: r.h.Target, Floor: r.floor(), Runs: r.h.Version, Tried: r.slots.Failed, Again: r.job.Again, Now: l.Now, Trusted: l.Trusted}
 	m, newRoot, err := update.Judge(doc, dev)
 	if m.Version != "" {
 		r.manifest = &m // named in the refusal, if it is one
