@@ -53,6 +53,7 @@ type Modem interface {
 	Unsolicited() <-chan modem.Event
 	Done() <-chan struct{}
 	ReadSMS(ctx context.Context, index int) []modem.Answer
+	DeleteSMS(ctx context.Context, stored threegpp.SMS) []modem.Answer
 	Do(ctx context.Context, cmd string, timeout time.Duration) []modem.Answer
 	Profile() *profile.Profile
 	Port() string

@@ -61,6 +61,7 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	standOn(on, cfg, env)
 	log := logger(env.Stderr, cfg.Log)
 	rec := modem.NewRecorder()
+	logTraffic(rec, log)
 	hw, done, err := NewHardware(cfg, rec)
 	if err != nil {
 		return failed(env, err)

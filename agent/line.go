@@ -36,6 +36,7 @@ type line struct {
 	redial bool // the modem was reset: tell the dialer when it is back
 
 	messages []int         // announced, not read yet
+	mailbox  *mailbox      // nil: no message is ever deleted
 	timeAt   time.Duration // before that the network's time is not asked for again
 }
 
@@ -199,7 +200,7 @@ func (l *line) heard(ctx context.Context, ev modem.Event) {
 // reads the whole store anyway.
 const maxMessages = 16
 
-// read fetches the messages that were announced. Reading deletes nothing.
+// read fetches the messages that were announced. It deletes nothing; see mailbox.
 func (l *line) read(ctx context.Context, m Modem) {
 	for len(l.messages) > 0 {
 		index := l.messages[0]
@@ -217,7 +218,13 @@ func (l *line) read(ctx context.Context, m Modem) {
 func (l *line) round(ctx context.Context, m Modem, queries []string) {
 	defer func() { l.send(ctx, core.RoundDone{At: l.at()}) }()
 	for _, q := range queries {
+		if modem.Query(q) == modem.SMS {
+			l.mailbox.tidy(ctx, m)
+		}
 		for _, a := range m.Ask(ctx, modem.Query(q)) {
+			if modem.Query(q) == modem.SMS {
+				l.mailbox.see(a)
+			}
 			when := core.At{Instant: l.hw.Now()}
 			for _, f := range a.Facts {
 				l.send(ctx, core.Observed{At: when, Source: "at:" + name(a.Command), Fact: f})

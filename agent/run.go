@@ -118,6 +118,9 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
 	copt.Tally = l.tally
+	if cfg.Modem.SMSDelete == "read" {
+		l.line.mailbox = &mailbox{log: o.Log}
+	}
 	if l.core, err = startCore(copt, o, files, kept); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"cellwarden/modem/threegpp"
+
 	"github.com/warthog618/sms"
 )
 
@@ -16,6 +18,9 @@ const (
 	// smsTimeout: TS 27.005 leaves it to the network; operators answer within
 	// half a minute or refuse.
 	smsTimeout = 60 * time.Second
+	// deleteTimeout: the SIM800 manual allows 5 s for one message; a card that
+	// is written is slower than one that is read.
+	deleteTimeout = 10 * time.Second
 	// smsParts is the most parts that one text may take: a fault report has one.
 	smsParts = 3
 	// ussdTimeout is for the command; the network's own text comes unasked.
@@ -57,8 +62,35 @@ func (m *Modem) SendSMS(ctx context.Context, to, text string) []Answer {
 }
 
 // ReadSMS reads one stored message, as +CMTI announces it. It deletes nothing.
+// What SendSMS sends is not stored either (+CMGS, never +CMGW), so that no message
+// in a store was put there by this package.
 func (m *Modem) ReadSMS(ctx context.Context, index int) []Answer {
 	return append(m.again(ctx), m.ask(ctx, SMS, fmt.Sprintf("AT+CMGR=%d", index), setupTimeout))
+}
+
+// DeleteSMS deletes one stored message, given as it was read. It reads the place
+// again first and deletes only what is still there: another program may have
+// deleted it, the store or the card may be another one, and a newer message may
+// stand there that nobody has read. +CMGD is sent for one index, never with the
+// flag that empties a store. A message that is not there any more is no error:
+// there is no answer of +CMGD then.
+func (m *Modem) DeleteSMS(ctx context.Context, stored threegpp.SMS) []Answer {
+	answers := m.ReadSMS(ctx, stored.Index)
+	for _, f := range answers[len(answers)-1].Facts {
+		if now, ok := f.(threegpp.SMS); ok && sameMessage(now, stored) {
+			return append(answers, m.ask(ctx, SMS, fmt.Sprintf("AT+CMGD=%d", stored.Index), deleteTimeout))
+		}
+	}
+	return answers
+}
+
+// sameMessage compares all but the index, which the answer to +CMGR lacks.
+func sameMessage(a, b threegpp.SMS) bool {
+	if !a.At.Equal(b.At) {
+		return false
+	}
+	a.Index, a.At = b.Index, b.At
+	return a == b
 }
 
 // USSD sends a code such as *100#. The network's text comes as an Event with a

@@ -8,7 +8,8 @@
 //
 // It decides nothing: what to ask when, what to conclude and what to do about
 // it is the agent's. It never scans, restarts the modem, changes a data session
-// or writes the modem's memory.
+// or writes the modem's memory; DeleteSMS, of one message that the caller names,
+// is the only exception.
 //
 // # States of a Modem
 //

@@ -32,11 +32,16 @@ func scenario(t testing.TB, text string) *modemtest.Scenario {
 // play opens a simulated modem in a bubble.
 func play(t *testing.T, sc *modemtest.Scenario, test func(t *testing.T, m *Modem, p *modemtest.PipePort)) {
 	t.Helper()
+	playRecorded(t, sc, nil, test)
+}
+
+func playRecorded(t *testing.T, sc *modemtest.Scenario, rec *Recorder, test func(t *testing.T, m *Modem, p *modemtest.PipePort)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		p := modemtest.Pipe(ctx, sc, modemtest.NewClock(1))
-		m, err := Open(ctx, Spec{Opener: func(context.Context) (io.ReadWriteCloser, error) { return p, nil }})
+		m, err := Open(ctx, Spec{Opener: func(context.Context) (io.ReadWriteCloser, error) { return p, nil }, Recorder: rec})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,6 +32,10 @@ type Record struct {
 // A Recorder keeps the newest traffic of a modem, over re-opens, in a bounded
 // ring. Lines are redacted before they are kept. It is safe for concurrent use.
 type Recorder struct {
+	// Log, where set before the first use, is told of each line as it is kept. It
+	// is called in turn, from the line's own goroutines, and must not block them.
+	Log func(Record)
+
 	mu    sync.Mutex
 	ring  []Record
 	head  int // where the oldest kept line is; what is before it has fallen out
@@ -49,6 +53,9 @@ func (r *Recorder) trace(kind byte, at time.Time, line string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.Log != nil {
+		r.Log(Record{at, kind, line})
+	}
 	r.ring = append(r.ring, Record{at, kind, line})
 	r.bytes += len(line)
 	for len(r.ring)-r.head > recorderLines || r.bytes > recorderBytes {

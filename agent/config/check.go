@@ -126,6 +126,7 @@ func (k *checker) modem(m Modem) {
 	}
 	k.between("modem.poll", m.Poll, time.Second, 10*time.Minute)
 	k.between("modem.command_timeout", m.CommandTimeout, time.Second, time.Minute)
+	k.oneOf("modem.sms_delete", m.SMSDelete, "never", "read")
 }
 
 func (k *checker) data(d Data) {

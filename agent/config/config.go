@@ -62,6 +62,7 @@ type Modem struct {
 	Poll           Duration `toml:"poll"`
 	CommandTimeout Duration `toml:"command_timeout"`
 	WriteNVM       bool     `toml:"write_nvm"`
+	SMSDelete      string   `toml:"sms_delete"` // "never" or "read"
 }
 
 // SIM is what the card needs.
@@ -178,6 +179,7 @@ var Default = Config{
 		// TS 27.007 sets no time; +CPIN? may take 5 s by the manuals. Commands that
 		// take longer say so in their profile.
 		CommandTimeout: Duration(5 * time.Second),
+		SMSDelete:      "never", // a message may be meant for another program
 	},
 	Data: Data{
 		// The kernel's names (wwan0), systemd's (wwp…, wwx…), pppd's, RNDIS and ECM
