@@ -42,6 +42,7 @@ func failed(env cli.Env, err error) int {
 func flags(name string, env cli.Env) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(env.Stderr)
+	f.Usage = func() { env.Usage(env.Stderr, f) }
 	return f
 }
 
@@ -131,15 +132,15 @@ func pickLang(flag string, env cli.Env) text.Lang {
 	return text.Pick(flag, "")
 }
 
-func profilesVerb(_ context.Context, _ []string, env cli.Env) int {
-	rows := append([]profile.Row{{Name: "PROFILE", Families: []string{"FAMILIES"}, Sources: []string{"SOURCES"}}}, profile.Table()...)
-	name, families := 0, 0
-	for _, r := range rows {
-		name, families = max(name, len(r.Name)), max(families, len(strings.Join(r.Families, ", ")))
+// profilesVerb lists the families in the columns of a console; where a profile's facts
+// are from stands in its file.
+func profilesVerb(_ context.Context, args []string, env cli.Env) int {
+	f := flags("profiles", env)
+	if err := f.Parse(args); err != nil || f.NArg() > 0 {
+		return explain.ExitFailed
 	}
-	for _, r := range rows {
-		_, err := fmt.Fprintf(env.Stdout, "%-*s  %-*s  %s\n", name, r.Name, families, strings.Join(r.Families, ", "), strings.Join(r.Sources, "; "))
-		if err != nil {
+	for _, r := range profile.Table() {
+		if _, err := fmt.Fprintln(env.Stdout, strings.TrimRight(fmt.Sprintf("%-16s%s", r.Name, strings.Join(r.Families, ", ")), " ")); err != nil {
 			return failed(env, err)
 		}
 	}

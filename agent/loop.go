@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -490,13 +492,20 @@ func (t troubles) set(part, key string, at instant.Instant, args ...string) {
 
 // file names what a file system error means; nil ends the trouble.
 func (t troubles) file(part string, err error, at instant.Instant) {
+	where := ""
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		where = filepath.Dir(pe.Path)
+	} else if err != nil {
+		where = err.Error()
+	}
 	switch {
 	case err == nil:
 		delete(t, part)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, board.ErrDiskFull):
-		t.set(part, "disk_full", at, err.Error())
+		t.set(part, "disk_full", at, where)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, board.ErrReadOnly):
-		t.set(part, "disk_readonly", at, err.Error())
+		t.set(part, "disk_readonly", at, where)
 	default:
 		t.set(part, "unknown", at, err.Error())
 	}

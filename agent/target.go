@@ -42,7 +42,7 @@ func standOn(b config.Board, cfg config.Config, env cli.Env) {
 }
 
 var targetVerb = cli.Verb{Name: "target", Args: "list | show NAME | check [NAME|FILE] [--json]",
-	Summary: "the boards; check: is what the file promises here? exit 3 if not", Do: targetsVerb}
+	Do: targetsVerb}
 
 func targetsVerb(_ context.Context, args []string, env cli.Env) int {
 	f := flags("target", env)

@@ -56,25 +56,26 @@ type Hooks struct {
 type Verb struct {
 	Name    string
 	Args    string // "NAME [--data JSON]"
-	Summary string
+	Summary string // where agent/text has no verb.NAME
 	Do      Func
 }
 
+// verbs is the table; agent/text has the summaries.
 func (h Hooks) verbs() []Verb {
 	return append([]Verb{
-		{"run", "[--config FILE]", "run the agent (the service does this)", h.Run},
-		{"status", "[--all]", "what is wrong, who acts, how; exit 3 when there is a fault", status},
-		{"diagnose", "[--direct PORT]", "check every layer now", diagnose},
-		{"explain", "FILE...", "judge recorded cases", h.Explain},
-		{"event", "put NAME [--data JSON | --data-file FILE] [--level LEVEL] [--at TIME] [--no-wait]", "hand in an event of the machine; exit 4: not kept, try again", event},
-		{"usage", "[--by hour|day|cycle] [-n N] [--csv]", "data used, against the plan", usage},
-		{"bundle", "[-o FILE] [--scenario]", "export the flight recorder", bundle},
-		{"confirm", "CLASS [--by WHO] [--note TEXT]", "tell what the fault really was", confirm},
-		{"priors", "show|reset", "what later confirmed faults taught, and how to forget it", Priors},
-		{"config", "check|show|example", "check, show or begin a config", h.Config},
-		{"profiles", "", "list the modem families", h.Profiles},
-		{"update", "FILE|URL [--now] [--again] | status", "update this agent by a signed manifest, or say how that stands", updateVerb},
-		{"version", "", "print the version", version},
+		{"run", "[--config FILE]", "", h.Run},
+		{"status", "[--all]", "", status},
+		{"diagnose", "[--direct PORT]", "", diagnose},
+		{"explain", "FILE...", "", h.Explain},
+		{"event", "put NAME [--data JSON | --data-file FILE] [--level LEVEL] [--at TIME] [--no-wait]", "", event},
+		{"usage", "[--by hour|day|cycle] [-n N] [--csv]", "", usage},
+		{"bundle", "[-o FILE] [--scenario]", "", bundle},
+		{"confirm", "CLASS [--by WHO] [--note TEXT]", "", confirm},
+		{"priors", "show|reset", "", Priors},
+		{"config", "check|show|example", "", h.Config},
+		{"profiles", "", "", h.Profiles},
+		{"update", "FILE|URL [--now] [--again] | status", "", updateVerb},
+		{"version", "", "", version},
 	}, h.More...)
 }
 
@@ -91,14 +92,14 @@ func Main(args []string, env Env) int {
 	}
 	verbs := env.Hooks.verbs()
 	if len(args) == 0 {
-		help(env.Stderr, verbs)
+		env.help(env.Stderr, verbs)
 		return exitFail
 	}
 	name, rest := args[0], args[1:]
 	switch name {
 	case "help", "-h", "-help", "--help":
 		if len(rest) == 0 {
-			help(env.Stdout, verbs)
+			env.help(env.Stdout, verbs)
 			return exitOK
 		}
 		name, rest = rest[0], []string{"--help"}
@@ -118,17 +119,23 @@ func Main(args []string, env Env) int {
 	if near := nearest(name, verbs); near != "" {
 		env.hint(env.lang(""), "unknown_verb", "cellwarden "+near)
 	}
-	help(env.Stderr, verbs)
+	fmt.Fprintln(env.Stderr)
+	env.help(env.Stderr, verbs)
 	return exitFail
 }
 
-func help(w io.Writer, verbs []Verb) {
+// help lists the verbs.
+func (e Env) help(w io.Writer, verbs []Verb) {
+	lang := e.lang("")
 	fmt.Fprint(w, "usage: cellwarden VERB [flags]\n\n")
 	for _, v := range verbs {
-		fmt.Fprintf(w, "  %-10s %s\n", v.Name, v.Summary)
+		said := v.Summary
+		if key := "verb." + v.Name; text.Has(lang, key) {
+			said = text.T(lang, key)
+		}
+		fmt.Fprintf(w, "  %-10s %s\n", v.Name, said)
 	}
-	fmt.Fprint(w, "\nflags of most verbs: --json, --lang zh|en, --socket PATH; cellwarden help VERB\n"+
-		"exit: 0 healthy or done, 1 failed, 3 fault found, 4 event not kept, try again\n")
+	fmt.Fprintf(w, "\n%s\n", text.T(lang, "ui.verbs"))
 }
 
 // nearest is the verb that name was probably meant to be, "" when none is near.
@@ -215,13 +222,22 @@ func (f *flags) wrong(err error) int {
 	return exitFail
 }
 
-func (f *flags) usage(w io.Writer) {
-	for _, v := range f.env.Hooks.verbs() {
+func (f *flags) usage(w io.Writer) { f.env.Usage(w, f.FlagSet) }
+
+// Usage prints how the verb that f is named after is called.
+func (e Env) Usage(w io.Writer, f *flag.FlagSet) {
+	for _, v := range e.Hooks.verbs() {
 		if v.Name == f.Name() {
-			fmt.Fprintf(w, "usage: cellwarden %s %s\n", v.Name, v.Args)
+			fmt.Fprintf(w, "usage: %s\n", strings.TrimSpace("cellwarden "+v.Name+" "+v.Args))
 		}
 	}
-	f.VisitAll(func(g *flag.Flag) { fmt.Fprintf(w, "  --%-10s %s\n", g.Name, g.Usage) })
+	f.VisitAll(func(g *flag.Flag) {
+		dash := "--"
+		if len(g.Name) == 1 {
+			dash = "-"
+		}
+		fmt.Fprintf(w, "  %-12s %s\n", dash+g.Name, g.Usage)
+	})
 }
 
 func (f *flags) client() *localapi.Client {

@@ -422,6 +422,7 @@ func TestVerbsAndFlagsThatDoNotExist(t *testing.T) {
 	}{
 		{nil, 1, "usage: cellwarden VERB"},
 		{[]string{"help"}, 0, "usage: cellwarden VERB"},
+		{[]string{"help", "bundle"}, 0, "  -o           "},
 		{[]string{"help", "status"}, 0, "usage: cellwarden status [--all]"},
 		{[]string{"status", "-h"}, 0, "usage: cellwarden status [--all]"},
 		{[]string{"staus"}, 1, "did you mean: cellwarden status"},
@@ -457,14 +458,14 @@ func TestHooksGetTheirArguments(t *testing.T) {
 		}
 	}
 	h := Hooks{Run: hook("run"), Explain: hook("explain"), Profiles: hook("profiles"), Config: hook("config"),
-		More: []Verb{{Name: "target", Summary: "boards", Do: hook("target")}}}
-	for _, name := range []string{"run", "explain", "profiles", "config", "target"} {
+		More: []Verb{{Name: "sell", Summary: "sweets", Do: hook("sell")}}}
+	for _, name := range []string{"run", "explain", "profiles", "config", "sell"} {
 		code, _, _ := call(t, nil, Env{Hooks: h}, name, "--flag", "x")
 		if want := name + ` ["--flag" "x"]`; code != exitFault || got != want {
 			t.Errorf("exit %d, got %s, want %s", code, got, want)
 		}
 	}
-	if _, out, _ := call(t, nil, Env{Hooks: h}, "help"); !strings.Contains(out, "target     boards") {
+	if _, out, _ := call(t, nil, Env{Hooks: h}, "help"); !strings.Contains(out, "sell       sweets") {
 		t.Errorf("help lacks the further verb:\n%s", out)
 	}
 }
@@ -496,5 +497,18 @@ func TestWidthAndWrap(t *testing.T) {
 	}
 	if pad("卡", 4) != "卡  " {
 		t.Errorf("pad = %q", pad("卡", 4))
+	}
+}
+
+// A technician's help is in the technician's language, every verb of it.
+func TestHelpInChinese(t *testing.T) {
+	_, out, _ := call(t, nil, Env{Getenv: func(k string) string { return map[string]string{"LANG": "zh_CN.UTF-8"}[k] }}, "help")
+	for _, v := range (Hooks{}).verbs() {
+		if !strings.Contains(out, text.T(text.ZH, "verb."+v.Name)) || text.T(text.EN, "verb."+v.Name) == "verb."+v.Name {
+			t.Errorf("%s has no summary", v.Name)
+		}
+	}
+	if strings.Contains(out, "list the modem") || !strings.Contains(out, "退出码") {
+		t.Errorf("not Chinese:\n%s", out)
 	}
 }

@@ -114,8 +114,8 @@ func body(p view.Page, l look) []*block {
 			steps = append(steps, fmt.Sprintf("%d. %s", i+1, s))
 		}
 		add(2, 2, t("steps"), steps...)
-		add(1, 1, t("for"), proofs(p.For)...)
-		add(7, 1, t("against"), proofs(p.Against)...)
+		add(1, 1, t("for"), proofs(lang, p.For)...)
+		add(7, 1, t("against"), proofs(lang, p.Against)...)
 	}
 	add(6, 1, t("unknown"), p.Unknown...)
 	add(3, 1, t("decide"), p.Decide)
@@ -167,10 +167,10 @@ func indented(s string, n int) []string {
 	return lines
 }
 
-func proofs(all []view.Proof) []string {
+func proofs(lang text.Lang, all []view.Proof) []string {
 	var out []string
 	for _, e := range all {
-		out = append(out, fmt.Sprintf("%s [%s, %s]", e.Text, e.Source, e.Strength))
+		out = append(out, fmt.Sprintf("%s [%s%s%s]", e.Text, e.Source, separator(lang), e.Strength))
 	}
 	return out
 }

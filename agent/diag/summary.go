@@ -1,6 +1,8 @@
 package diag
 
 import (
+	"slices"
+
 	"cellwarden/agent/instant"
 	"cellwarden/modem/threegpp"
 )
@@ -47,9 +49,10 @@ func (k *Known) Summary() Summary {
 		s.Registration = &r
 	}
 	s.Registered = boolOf(k.registered())
-	for i := len(k.rejects) - 1; i >= 0 && !s.Cause.Known(); i-- {
-		if k.within(k.rejects[i].at, rejectWindow) {
-			s.Cause = k.rejects[i].rej.Cause
+	// The newest; one of the circuit domain only where data has none.
+	for _, c := range slices.Backward(k.rejects) {
+		if k.within(c.at, rejectWindow) && (!s.Cause.Known() || s.Cause.Protocol == threegpp.MM && c.rej.Cause.Protocol != threegpp.MM) {
+			s.Cause = c.rej.Cause
 		}
 	}
 	if k.signal.ok && k.unknownRun == 0 {

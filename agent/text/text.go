@@ -200,7 +200,7 @@ func Render(lang Lang, t diag.Text) string {
 }
 
 // spoken turns arguments that are codes of the agent into words: the grade of a
-// signal, the state and the reason that a SIM platform gives, a probe. The
+// signal, the state and the reason that a SIM platform gives, a probe, an error. The
 // English name of a network's cause is left out in another language: the
 // sentence around its number says what it means.
 func spoken(lang Lang, args []string) []string {
@@ -215,6 +215,9 @@ func spoken(lang Lang, args []string) []string {
 				out[i] = T(lang, table+a)
 				break
 			}
+		}
+		if lang != EN && out[i] == a {
+			out[i] = strings.ReplaceAll(Reason(lang, a), ", ", "，")
 		}
 	}
 	return out

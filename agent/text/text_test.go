@@ -275,3 +275,24 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 }
+
+// What lower layers say to the log, a person reads in words; the longest phrase wins.
+func TestReason(t *testing.T) {
+	for _, tt := range []struct{ err, en, zh string }{
+		{"connect: dial tcp 10.83.0.1:1883: connect: connection refused", "refused: nothing serves at that port", "对方拒绝连接（服务没开或端口不对）"},
+		{"dial tcp: i/o timeout", "no answer in time", "等不到对方回应（超时）"},
+		{"dial tcp 10.0.0.1:1883: connect: network is unreachable", "no network", "没有可用的网络"},
+		{"write /var/lib/x/seg-0001: no space left on device", "no space left", "存储空间用完"},
+		{"check user and password in the config against the broker's", "bad user name or password", "用户名或密码不对"},
+		{"something else", "something else", "something else"},
+		{"", "", ""},
+	} {
+		if en, zh := Reason(EN, tt.err), Reason(ZH, tt.err); en != tt.en || zh != tt.zh {
+			t.Errorf("%q: %q, %q; want %q, %q", tt.err, en, zh, tt.en, tt.zh)
+		}
+	}
+	got := Render(ZH, diag.Text{Key: "evidence.port_lost", Args: []string{"no such modem on USB: no port of a known maker"}})
+	if want := "模组端口消失：USB 上没有认得的模组（可在配置里写明 modem.port 或 modem.usb_vendor）"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

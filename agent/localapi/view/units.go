@@ -46,17 +46,18 @@ func (b *builder) span(d time.Duration) string {
 	return b.t("ui.day_hour", n(d/day), n(d%day/time.Hour))
 }
 
-// clock is a time of the device for people, "" when it has none.
-func (b *builder) clock(t protocol.Time) string {
+// clock is a time of the device for people, "" when it has none, with notes in
+// brackets behind it.
+func (b *builder) clock(t protocol.Time, notes ...string) string {
 	w, err := time.Parse(time.RFC3339, t.Wall)
 	if err != nil {
 		return ""
 	}
 	s := w.In(b.loc).Format(minuteLayout)
 	if !t.Trusted {
-		s = b.bracket(s, b.t("ui.clock_bad"))
+		notes = append([]string{b.t("ui.clock_bad")}, notes...)
 	}
-	return s
+	return b.bracket(s, b.join(notes...))
 }
 
 // at is the time of the page, with a mark when it cannot be trusted.

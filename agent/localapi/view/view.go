@@ -11,8 +11,10 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"cellwarden/agent/carrier"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/text"
@@ -113,10 +115,11 @@ func Build(lang text.Lang, loc *time.Location, s localapi.Status) Page {
 	p := b.diagnosis()
 	p.Device, p.At = s.Device, b.at()
 	if d, ok := between(s.Since, s.At); ok {
-		p.Since = b.clock(s.Since)
+		span := ""
 		if d >= time.Minute {
-			p.Since = b.bracket(p.Since, b.span(d))
+			span = b.span(d)
 		}
+		p.Since = b.clock(s.Since, span)
 	}
 	if s.Usage != nil {
 		p.Usage = b.usage(*s.Usage)
@@ -232,9 +235,24 @@ func (b *builder) detail(t diag.Text) string {
 func (b *builder) proofs(all []diag.Evidence) []Proof {
 	out := []Proof{}
 	for _, e := range all {
-		out = append(out, Proof{text.Render(b.lang, e.Fact), e.Source, text.Word(b.lang, "strength", strength(e.WeightDB))})
+		out = append(out, Proof{text.Render(b.lang, e.Fact), b.source(e.Source), text.Word(b.lang, "strength", strength(e.WeightDB))})
 	}
 	return out
+}
+
+// source is where evidence comes from, as a technician knows it: "at:+CPIN" is the
+// command AT+CPIN, "urc:+CEREG" what the modem said unasked.
+func (b *builder) source(s string) string {
+	head, rest, _ := strings.Cut(s, ":")
+	switch {
+	case head == "at" && rest != "" && !text.Has(b.lang, "source."+rest):
+		return "AT" + rest
+	case head == "urc" && rest != "":
+		return rest
+	case head == "urc":
+		head = "at"
+	}
+	return text.Word(b.lang, "source", head)
 }
 
 // strength sorts a weight: 10 dB make a cause ten times as likely, 5 dB three times.
@@ -358,7 +376,11 @@ func (b *builder) trouble(t localapi.Trouble) Trouble {
 	if key := "troublehint." + t.Key; text.Has(b.lang, key) {
 		hint = b.t(key, t.Args...)
 	}
-	return Trouble{b.t("trouble."+t.Key, t.Args...), hint}
+	var args []string
+	for _, a := range t.Args {
+		args = append(args, text.Reason(b.lang, a))
+	}
+	return Trouble{b.t("trouble."+t.Key, args...), hint}
 }
 
 func (b *builder) rows() []Row {
@@ -379,7 +401,11 @@ func (b *builder) rows() []Row {
 		if f.RaiseInS > 0 {
 			wait = b.t("ui.raise_in", b.seconds(f.RaiseInS))
 		}
-		add("pending", false, b.finding(*f), wait)
+		what := ""
+		if f.Class != s.Diagnosis.Class {
+			what = b.finding(*f)
+		} // else the headline has said what
+		add("pending", false, what, wait)
 	}
 	up := s.Uplink
 	retry := ""
@@ -388,7 +414,7 @@ func (b *builder) rows() []Row {
 	}
 	lastErr := ""
 	if up.LastError != "" && up.State != "connected" {
-		lastErr = b.t("ui.error", up.LastError)
+		lastErr = b.t("ui.error", text.Reason(b.lang, up.LastError))
 	}
 	sent := ""
 	if up.SentToday > 0 {
@@ -407,7 +433,7 @@ func (b *builder) rows() []Row {
 		dropped = b.t("ui.dropped", fmt.Sprint(o.Dropped))
 	}
 	if o.LastError != "" {
-		outErr = b.t("ui.error", o.LastError)
+		outErr = b.t("ui.error", text.Reason(b.lang, o.LastError))
 	}
 	add("outbox", o.Dropped > 0 || o.LastError != "", waiting, oldest, dropped, outErr)
 	m := s.Modem
@@ -423,7 +449,11 @@ func (b *builder) rows() []Row {
 	}
 	add("modem", m.State != "" && m.State != "ok", text.Word(b.lang, "modem", m.State), held,
 		strings.TrimSpace(m.Manufacturer+" "+m.Model), m.Port, last)
-	add("sim", s.SIM.State != "" && s.SIM.State != "ready", text.Word(b.lang, "sim", s.SIM.State), s.SIM.Operator, s.SIM.ICCID)
+	card := b.join(b.operator(s.SIM.Operator), s.SIM.ICCID)
+	if card != "" && (s.SIM.State == "absent" || s.SIM.State == "removed") {
+		card = b.t("ui.last_card", card)
+	}
+	add("sim", s.SIM.State != "" && s.SIM.State != "ready", text.Word(b.lang, "sim", s.SIM.State), card)
 	if p := s.SIM.Platform; p != nil {
 		reason, asOf := "", ""
 		if p.Reason != "" && p.Reason != "none" {
@@ -438,7 +468,12 @@ func (b *builder) rows() []Row {
 	n := s.Network
 	cause, apn, session, lastGood := "", "", "", ""
 	if n.Cause != "" {
-		cause = b.t("ui.cause", n.Cause)
+		cause = n.Cause
+		if b.lang != text.EN && strings.Contains(cause, " #") { // the name behind the number is English
+			words := strings.Fields(cause)
+			cause = strings.Join(words[:min(2, len(words))], " ")
+		}
+		cause = b.t("ui.cause", cause)
 	}
 	if n.APN != "" {
 		apn = b.t("ui.apn", n.APN)
@@ -449,7 +484,7 @@ func (b *builder) rows() []Row {
 	if n.Session != "" {
 		session = b.t("layer.session") + " " + text.Word(b.lang, "session", n.Session)
 	}
-	add("network", n.Registration == "denied", text.Word(b.lang, "reg", n.Registration), cause, session, apn, lastGood, n.PLMN, n.Interface)
+	add("network", n.Registration == "denied", text.Word(b.lang, "reg", n.Registration), cause, session, apn, lastGood, b.operator(n.PLMN), n.Interface)
 	if f := s.LastFault; f != nil {
 		ended := ""
 		if f.EndedBy != "" {
@@ -468,6 +503,24 @@ func (b *builder) rows() []Row {
 		add("version", false, s.Version, s.Board, up1)
 	}
 	return rows
+}
+
+var carriers = sync.OnceValue(func() []carrier.Carrier {
+	list, _ := carrier.Load() // built in, and tested
+	return list
+})
+
+// operator is the name of the operator that a modem names by digits or in English.
+func (b *builder) operator(s string) string {
+	for _, c := range carriers() {
+		if slices.Contains(c.PLMNs, s) || strings.EqualFold(c.Name, s) {
+			if b.lang == text.ZH {
+				return c.NameZH
+			}
+			return c.Name
+		}
+	}
+	return s
 }
 
 func (b *builder) finding(f localapi.Finding) string {

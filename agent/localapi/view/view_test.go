@@ -1,6 +1,8 @@
 package view
 
 import (
+	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -106,7 +108,7 @@ func TestSpan(t *testing.T) {
 		d      time.Duration
 		en, zh string
 	}{
-		{-time.Second, "0 s", "0 秒"}, {59 * time.Second, "59 s", "59 秒"}, {61 * time.Second, "1 min", "1 分"},
+		{-time.Second, "0 s", "0 秒"}, {59 * time.Second, "59 s", "59 秒"}, {61 * time.Second, "1 min", "1 分钟"},
 		{3 * time.Hour, "3 h", "3 小时"}, {90 * time.Minute, "1 h 30 min", "1 小时 30 分"},
 		{48 * time.Hour, "2 d", "2 天"}, {51*time.Hour + time.Minute, "2 d 3 h", "2 天 3 小时"},
 	} {
@@ -141,5 +143,56 @@ func TestResumesAtIsShownInTheOperatorsTime(t *testing.T) {
 	d := diag.Diagnosis{Class: diag.OverQuota, Act: diag.Action{ResumesAt: "2026-11-27T00:00:00+08:00"}}
 	if p := BuildDiagnosis(text.ZH, time.UTC, d); p.ResumesAt != "2026-11-27 00:00" {
 		t.Errorf("resumes at %q", p.ResumesAt)
+	}
+}
+
+// English that a lower layer said does not stand in a Chinese sentence. Names of
+// products, hosts and commands may.
+func TestNoEnglishSentencesInChinesePages(t *testing.T) {
+	english := regexp.MustCompile(`[a-z]{2,} [a-z]{3,}`)
+	allowed := strings.NewReplacer("cellwarden bundle", "", "cellwarden config check", "", "cellwarden usage", "", "cellwarden status", "",
+		"cellwarden diagnose", "", "mini PCIe", "")
+	for name, s := range fixture.Statuses() {
+		b, err := json.Marshal(Build(text.ZH, time.UTC, s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := english.FindString(allowed.Replace(string(b))); found != "" {
+			t.Errorf("%s: %q in a Chinese page", name, found)
+		}
+	}
+}
+
+func TestSourcesAreTheTechniciansWords(t *testing.T) {
+	for source, want := range map[string]string{"at:+CPIN": "AT+CPIN", "at:^SMONI": "AT^SMONI", "at": "模组", "at:counters": "模组", "urc:+CEREG": "+CEREG",
+		"urc:NO CARRIER": "NO CARRIER", "urc": "模组", "meter": "流量计量", "backend": "后台", "probe:own": "探测", "sms": "短信", "newer": "newer"} {
+		if got := (&builder{lang: text.ZH}).source(source); got != want {
+			t.Errorf("%s: %q, want %q", source, got, want)
+		}
+	}
+}
+
+// An absent card has no operator: what is shown of one is the card before. What is
+// watched is not named twice, and the operator has the name that people know.
+func TestRowsSayOnceAndTruly(t *testing.T) {
+	s := fixture.Statuses()["sim_absent"]
+	s.SIM.Operator, s.SIM.ICCID, s.Network.PLMN = "46000", "8986…0001", "46001"
+	s.Network.Cause = "EMM #7 EPS services not allowed"
+	s.Pending = &localapi.Finding{Class: diag.SIMAbsent, Verdict: diag.Likely, RaiseInS: 12}
+	rows := map[string]string{}
+	for _, r := range Build(text.ZH, time.UTC, s).Rows {
+		rows[r.Key] = r.Value
+	}
+	for key, want := range map[string]string{"sim": "没有卡，上一张卡 中国移动，8986…0001", "pending": "再持续 12 秒就告警"} {
+		if rows[key] != want {
+			t.Errorf("%s: %q, want %q", key, rows[key], want)
+		}
+	}
+	if n := rows["network"]; !strings.Contains(n, "拒绝原因 EMM #7，") || !strings.Contains(n, "中国联通") {
+		t.Errorf("network: %q", n)
+	}
+	s.Since.Trusted = false
+	if got := Build(text.ZH, time.UTC, s).Since; got != "2026-11-22 01:41（时间不可信，19 分钟）" {
+		t.Errorf("since: %q", got)
 	}
 }

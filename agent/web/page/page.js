@@ -47,7 +47,7 @@ function pairs(rows) {
 
 function proofs(all) {
   const ul = el("ul", "");
-  for (const p of all) ul.append(el("li", "", p.text + " ", el("span", "src", "[" + p.source + ", " + p.strength + "]")));
+  for (const p of all) ul.append(el("li", "", p.text + " ", el("span", "src", "[" + p.source + (lang === "zh" ? "，" : ", ") + p.strength + "]")));
   return ul;
 }
 
