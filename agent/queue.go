@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"math"
 	"time"
 
 	"cellwarden/agent/core"
@@ -39,6 +40,12 @@ var priorities = map[core.Priority]outbox.Priority{
 func (q *queue) put(s core.Store) (uint64, error) {
 	payload := append(append([]byte(s.Type), '\n'), s.Body...)
 	w := core.WireTime(s.At)
+	// What no envelope carries must be refused now: accepted, it would be on the
+	// flash and never leave it. The number and the epoch only have the right size.
+	env := protocol.Envelope{V: protocol.Version, Device: q.device, Epoch: "00000000", Seq: math.MaxUint64, Type: s.Type, At: w, Body: s.Body}
+	if _, err := protocol.MarshalEnvelope(env); err != nil {
+		return 0, err
+	}
 	return q.box.Append(priorities[s.Priority], outbox.Stamp{Boot: w.Boot, MonoMS: w.MonoMS,
 		WallMS: s.At.Wall.UnixMilli(), Trusted: s.At.Trusted}, payload)
 }

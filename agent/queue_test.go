@@ -105,7 +105,9 @@ func TestAlertsPassTheBacklog(t *testing.T) {
 func TestUnreadableRecordsAreSkipped(t *testing.T) {
 	q := openQueue(t, t.TempDir(), outbox.Options{})
 	for range 3 {
-		q.must(t, protocol.TypeEvent, core.EventPriority, in1970, `{"name":`)
+		if _, err := q.box.Append(outbox.Event, outbox.Stamp{}, []byte("event\n{\"name\":")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	good := q.must(t, protocol.TypeEvent, core.EventPriority, in1970, `{"name":"sale"}`)
 	if err := q.commit(); err != nil {
@@ -165,5 +167,34 @@ func TestGapsAreTakenOverOnlyWhenTheirReportIsDurable(t *testing.T) {
 	}
 	if items := q.Take(8, 1<<16); len(items) < 2 || items[0].Type != protocol.TypeGap || items[1].Type != protocol.TypeGap {
 		t.Errorf("the reports are not the first to go: %+v", items)
+	}
+}
+
+// A message that no envelope carries is refused when it is handed in: accepted, it
+// would be told durable and then dropped on its way out without a word.
+func TestWhatNoEnvelopeCarriesIsNotAccepted(t *testing.T) {
+	q := openQueue(t, t.TempDir(), outbox.Options{})
+	for name, body := range map[string]string{
+		"nested deep": `{"data":` + strings.Repeat("[", 15) + strings.Repeat("]", 15) + `}`,
+		"17 KB":       `{"data":"` + strings.Repeat("x", 17<<10) + `"}`,
+		"no object":   `[1]`,
+		"not UTF-8":   "{\"data\":\"\xff\"}",
+	} {
+		_, err := q.put(core.Store{Type: protocol.TypeEvent, Priority: core.EventPriority, Body: json.RawMessage(body), At: in1970})
+		if err == nil || q.box.Staged() != 0 {
+			t.Errorf("%s: %v, %d staged", name, err, q.box.Staged())
+		}
+	}
+	// The most that the local API takes: 4 KB of what HTML would have escaped.
+	body, err := protocol.NewBody(protocol.MachineEvent{Name: "a", Data: json.RawMessage(`"` + strings.Repeat("<&>", 1364) + `"`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.must(t, protocol.TypeEvent, core.EventPriority, in1970, string(body))
+	if err := q.commit(); err != nil {
+		t.Fatal(err)
+	}
+	if items := q.Take(8, 1<<16); len(items) != 1 || !strings.Contains(string(items[0].Payload), "<&><&>") {
+		t.Errorf("%d items", len(items))
 	}
 }

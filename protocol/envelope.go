@@ -75,6 +75,18 @@ func (e Envelope) check() error {
 	return nil
 }
 
+// MaxDataDepth is how deep a machine event's data may be nested: the envelope and
+// its body are two of MaxDepth.
+const MaxDataDepth = MaxDepth - 2
+
+// CheckData refuses data of a machine event that no envelope could carry.
+func CheckData(data json.RawMessage) error {
+	if depth(data) > MaxDataDepth {
+		return fmt.Errorf("nested more than %d deep", MaxDataDepth)
+	}
+	return nil
+}
+
 // NewBody renders v, one of the body structs, for Envelope.Body.
 func NewBody(v any) (json.RawMessage, error) { return marshal(v) }
 
@@ -166,7 +178,15 @@ func checkJSON(data []byte, limit int) error {
 	if !utf8.Valid(data) {
 		return errors.New("not UTF-8")
 	}
-	depth, quoted := 0, false
+	if depth(data) > MaxDepth {
+		return fmt.Errorf("nested more than %d deep", MaxDepth)
+	}
+	return nil
+}
+
+// depth is how deep objects and arrays are nested in data.
+func depth(data []byte) (deepest int) {
+	now, quoted := 0, false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case quoted && c == '\\':
@@ -175,14 +195,13 @@ func checkJSON(data []byte, limit int) error {
 			quoted = !quoted
 		case quoted:
 		case c == '{' || c == '[':
-			if depth++; depth > MaxDepth {
-				return fmt.Errorf("nested more than %d deep", MaxDepth)
-			}
+			now++
+			deepest = max(deepest, now)
 		case c == '}' || c == ']':
-			depth--
+			now--
 		}
 	}
-	return nil
+	return deepest
 }
 
 func isEpoch(s string) bool {

@@ -222,7 +222,7 @@ func (c *Core) machineEvent(e Handed) {
 	if e.Event.Level == "alert" {
 		p = Alert
 	}
-	raw, err := json.Marshal(e.Event)
+	raw, err := protocol.NewBody(e.Event)
 	if err != nil {
 		c.emit(Log{LevelError, "event cannot be encoded", []any{"name", e.Event.Name, "error", err.Error()}})
 		return
@@ -235,7 +235,7 @@ func (c *Core) machineEvent(e Handed) {
 }
 
 func (c *Core) store(t protocol.Type, p Priority, body any, now bool, token string) {
-	raw, err := json.Marshal(body)
+	raw, err := protocol.NewBody(body)
 	if err != nil {
 		c.emit(Log{LevelError, "message cannot be encoded", []any{"type", string(t), "error", err.Error()}})
 		return
@@ -289,7 +289,7 @@ func (c *Core) maybeCycle() {
 func (c *Core) command(raw []byte, retained bool) {
 	cmd, err := protocol.DecodeCommand(raw)
 	if err != nil {
-		c.emit(Log{LevelWarn, "command refused", []any{"error", err.Error()}})
+		c.emit(Log{LevelWarn, "command refused", []any{"error", foreign(err.Error())}})
 		c.reply(cmd.ID, err, nil)
 		return
 	}
@@ -312,7 +312,7 @@ func (c *Core) command(raw []byte, retained bool) {
 }
 
 func (c *Core) refuse(cmd protocol.Command, err error) {
-	c.emit(Log{LevelWarn, "command refused", []any{"do", cmd.Do, "error", err.Error()}})
+	c.emit(Log{LevelWarn, "command refused", []any{"do", cmd.Do, "error", foreign(err.Error())}})
 	c.reply(cmd.ID, err, nil)
 }
 
@@ -338,7 +338,7 @@ func (c *Core) obey(cmd protocol.Command, retained bool) {
 			return
 		}
 		if key := c.ofCard(s.ICCID); key != "" && c.notesOf != "" {
-			s.ICCID = "" // compared; not kept
+			s = foreignStatus(s)
 			c.reply(cmd.ID, c.note(key, nil, &s), nil)
 			return
 		}
@@ -350,6 +350,7 @@ func (c *Core) obey(cmd protocol.Command, retained bool) {
 			c.reply(cmd.ID, err, nil)
 			return
 		}
+		n.AsOf = foreign(n.AsOf)
 		if n.AsOf == "" && c.now.Trusted {
 			n.AsOf = c.now.Wall.UTC().Format(time.RFC3339)
 		}
@@ -427,7 +428,7 @@ func decode(args json.RawMessage, to any) error {
 
 // tellSIMStatus takes the platform's word, and lets its figure correct the meter.
 func (c *Core) tellSIMStatus(s protocol.SIMStatus) {
-	s.ICCID = "" // compared; not kept
+	s = foreignStatus(s)
 	if c.simStatus != nil && c.simStatus.State != "active" && s.State == "active" {
 		c.cycleDue = "platform_active"
 	}
@@ -445,7 +446,7 @@ func (c *Core) reconcile(card string, s protocol.SIMStatus) {
 func (c *Core) reply(id string, err error, result any) {
 	r := protocol.Reply{ID: id, OK: err == nil}
 	if err != nil {
-		r.Error = err.Error()
+		r.Error = foreign(err.Error()) // may quote what was sent
 	}
 	if result != nil {
 		r.Result, _ = json.Marshal(result)

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"cellwarden/agent/diag"
+	"cellwarden/protocol"
 )
 
 // Limits of what is taken in.
@@ -48,8 +49,14 @@ func (e *Event) check() error {
 		return &Invalid{"level", fmt.Sprintf("%q: info, warn or alert", e.Level)}
 	}
 	if e.At != "" {
-		if _, err := time.Parse(time.RFC3339, e.At); err != nil {
+		at, err := time.Parse(time.RFC3339, e.At)
+		if err != nil {
 			return &Invalid{"at", fmt.Sprintf("%q: a time such as 2026-11-22T08:00:00+08:00", e.At)}
+		}
+		// A clock that was never set says 1970. The year 10000, which an offset can
+		// make of 9999, is no RFC 3339 any more: no backend could read it.
+		if y := at.UTC().Year(); y < 1970 || y > 2100 {
+			return &Invalid{"at", fmt.Sprintf("%q: want a year from 1970 to 2100", e.At)}
 		}
 	}
 	if len(e.Data) > 0 {
@@ -64,6 +71,9 @@ func (e *Event) check() error {
 	}
 	if len(e.Data) > maxDataBytes {
 		return &Invalid{"data", fmt.Sprintf("is %d bytes, at most %d", len(e.Data), maxDataBytes)}
+	}
+	if err := protocol.CheckData(e.Data); err != nil {
+		return &Invalid{"data", "is " + err.Error()}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"cellwarden/agent/diag"
+	"cellwarden/protocol"
 
 	"go.uber.org/goleak"
 )
@@ -145,6 +147,8 @@ func TestDecodeEventNamesThePlace(t *testing.T) {
 		{"Han in name", `{"name":"卡货"}`, `name: "卡货": letters, digits and . _ - / only`},
 		{"level", `{"name":"a","level":"panic"}`, `level: "panic": info, warn or alert`},
 		{"time", `{"name":"a","at":"yesterday"}`, `at: "yesterday": a time such as 2026-11-22T08:00:00+08:00`},
+		{"a year that no RFC 3339 has", `{"name":"a","at":"9999-12-31T23:59:59-12:00"}`, `at: "9999-12-31T23:59:59-12:00": want a year from 1970 to 2100`},
+		{"data deeper than an envelope holds", `{"name":"a","data":` + strings.Repeat("[", 15) + strings.Repeat("]", 15) + `}`, "data: is nested more than 14 deep"},
 		{"unknown field", `{"name":"a","prio":1}`, `unknown field "prio"`},
 		{"two objects", "{\"name\":\"a\"}\n{\"name\":\"b\"}", "line 1, column 13: more follows after the object"},
 		{"large data", `{"name":"a","data":"` + strings.Repeat("d", 4096) + `"}`, "data: is 4098 bytes, at most 4096"},
@@ -170,6 +174,9 @@ func TestDecodeEventNamesThePlace(t *testing.T) {
 func FuzzDecodeEvent(f *testing.F) {
 	f.Add([]byte(`{"name":"sale","level":"warn","data":{"cents":350},"at":"2026-11-22T08:00:00Z"}`))
 	f.Add([]byte("{\"name\":\"a\",\n\"data\":[[[["))
+	f.Add([]byte(`{"name":"deep","data":` + strings.Repeat("[", 15) + strings.Repeat("]", 15) + `}`))
+	f.Add([]byte(`{"name":"html","data":"` + strings.Repeat("<", 4000) + `"}`))
+	f.Add([]byte(`{"name":"year.10000","at":"9999-12-31T23:59:59-12:00"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		e, err := DecodeEvent(body)
 		if err != nil {
@@ -181,6 +188,14 @@ func FuzzDecodeEvent(f *testing.F) {
 		}
 		if e.Name == "" || len(e.Name) > maxNameBytes || len(e.Data) > maxDataBytes {
 			t.Fatalf("accepted %+v", e)
+		}
+		body, err = protocol.NewBody(protocol.MachineEvent{Name: e.Name, Level: e.Level, Data: e.Data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := protocol.Envelope{V: protocol.Version, Device: strings.Repeat("d", 64), Epoch: "0a1b2c3d", Seq: math.MaxUint64, Type: protocol.TypeEvent, Body: body}
+		if _, err := protocol.MarshalEnvelope(env); err != nil {
+			t.Fatalf("accepted, and no envelope carries it: %v", err)
 		}
 		b, err := json.Marshal(e)
 		if err != nil {

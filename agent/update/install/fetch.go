@@ -65,6 +65,22 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
+// hostOf is all of a URL that may be told: the rest of a portal's names the
+// subscriber.
+func hostOf(location string) string {
+	u, err := url.Parse(location)
+	if err != nil || u.Hostname() == "" {
+		return "no host"
+	}
+	return fmt.Sprintf("%.100q", u.Hostname())
+}
+
+// told is s without its query, which may hold the right to fetch.
+func told(s string) string {
+	s, _, _ = strings.Cut(s, "?")
+	return s
+}
+
 // beside is the file name in the folder of u, with the same query: it may hold the
 // right to fetch.
 func beside(u url.URL, name string) *url.URL {
@@ -148,7 +164,7 @@ func answered(resp *http.Response, from int64) (size int64, err error) {
 		return 0, protocol.Refuse(protocol.UpdateTruncated, "the server has no bytes from %d on", from)
 	case code >= 300 && code < 400:
 		// An operator's portal, mostly; none of ours is followed.
-		return 0, &lineError{fmt.Errorf("status %d to %.100q", code, resp.Header.Get("Location"))}
+		return 0, &lineError{fmt.Errorf("status %d to %s", code, hostOf(resp.Header.Get("Location")))}
 	case code >= 500 || code == http.StatusRequestTimeout || code == http.StatusTooManyRequests:
 		return 0, &lineError{fmt.Errorf("status %d", code)}
 	default:

@@ -699,7 +699,7 @@ func (r *Runner) Status() Status {
 		s.Trial = t.Version
 	}
 	if r.job != nil {
-		s.Source, s.Form, s.Have, s.Size = r.job.Source, r.form.Kind, r.job.Have, r.form.Size
+		s.Source, s.Form, s.Have, s.Size = told(r.job.Source), r.form.Kind, r.job.Have, r.form.Size
 		if r.manifest != nil {
 			s.Offered = r.manifest.Version
 		}
