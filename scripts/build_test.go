@@ -122,6 +122,8 @@ func TestARMv7Binary(t *testing.T) {
 		t.Errorf("version on an emulated Cortex-A7: %v: %s", err, said)
 	}
 
+	t.Run("TLS", func(t *testing.T) { provesTLS(t, []string{qemu, "-cpu", "cortex-a7"}, bin) })
+
 	// What was packed reads as the plain files do: the judgement of recorded
 	// faults, in Chinese, and a board. Exit code 3 is "fault found".
 	for _, args := range [][]string{
