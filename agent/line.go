@@ -285,6 +285,8 @@ func portTrouble(err error) (state, detail string) {
 		return "garbage", err.Error()
 	case errors.Is(err, modem.ErrNoAnswer):
 		return "silent", err.Error()
+	case errors.Is(err, at.ErrBlind), errors.Is(err, at.ErrPermission):
+		return "unreadable", err.Error() // the board keeps us from looking: nothing is known of the modem
 	}
 	return "absent", err.Error()
 }

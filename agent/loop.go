@@ -202,6 +202,8 @@ func (l *loop) port(e core.PortState) {
 		l.troubles.set("modem", "not_a_modem", at, port)
 	case "absent":
 		l.troubles.set("modem", "port_absent", at, e.Detail)
+	case "unreadable":
+		l.troubles.set("modem", "port_unreadable", at, e.Detail)
 	}
 	if e.State == "ok" {
 		l.log.Info("modem port", "state", e.State, "port", e.Detail)

@@ -109,7 +109,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		Probes: specs, ProbeEvery: cfg.Probes.Interval.Std(), ProbeBudget: int(cfg.Probes.DailyBudgetBytes),
 		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
 		RadioCycle: o.Hardware.OpenModem != nil, BlockAt: cfg.Data.BlockPercent(),
-		HasModem: o.Hardware.OpenModem != nil, Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes}, Rounding: roundingOf,
+		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes}, Rounding: roundingOf,
 	}
 	events := make(chan core.Event, eventQueue)
 	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), queue: q,
@@ -125,6 +125,11 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// modemAt is where the config looks for the modem, in one word.
+func modemAt(m config.Modem) string {
+	return strings.TrimRight(m.Port+":"+m.USBVendor+":"+m.USBProduct, ":")
 }
 
 // runDir is where the socket lives: a tmpfs on every ordinary board.

@@ -54,6 +54,7 @@ type Options struct {
 	Keys            []ed25519.PublicKey // where given, commands must be signed
 	RadioCycle      bool                // may switch the radio off and on at resume moments
 	HasModem        bool
+	ModemAt         string // where the config looks for it: "auto", "/dev/ttyUSB2", "2c7c:0125"
 	Meter           meter.Options
 	BlockAt         int // per cent of the quota at which the machine's traffic is stopped, 0 never
 	// Tally is asked when a report is made: how many messages wait in the outbox,
@@ -84,7 +85,8 @@ type Core struct {
 	askError  bool // read the error report in the next round
 	identOK   bool
 	modemUp   bool
-	wantFresh bool // somebody waits for a fresh judgement
+	modemSeen string // where one answered, of ModemAt's places; "" never
+	wantFresh bool   // somebody waits for a fresh judgement
 
 	probes probing
 
@@ -293,6 +295,9 @@ func (c *Core) Step(ev Event) []Effect {
 		c.afterRound(e)
 	case PortState:
 		c.modemUp = e.State == "ok"
+		if c.modemUp && c.modemSeen != c.opt.ModemAt {
+			c.modemSeen, c.dirty = c.opt.ModemAt, true
+		}
 		if e.State == "ok" && e.Reopened {
 			c.slowAt = c.now.Mono // everything may have changed
 		}
@@ -301,7 +306,7 @@ func (c *Core) Step(ev Event) []Effect {
 		if c.asleep() && (state == "silent" || state == "lost") {
 			state = "asleep"
 		}
-		c.see("port", diag.Port{State: state, Detail: e.Detail})
+		c.see("port", diag.Port{State: state, Detail: e.Detail, Seen: c.modemSeen != "" && c.modemSeen == c.opt.ModemAt})
 	case ProbeDone:
 		c.probeDone(e)
 	case Links:

@@ -39,6 +39,7 @@ type kept struct {
 	White      whitelist           `json:"whitelist"`
 	Changes    []keptChange        `json:"changes,omitempty"` // the flap guard's: told
 	Flips      []keptChange        `json:"flips,omitempty"`   // and judged
+	ModemSeen  string              `json:"modem_seen,omitempty"`
 }
 
 // keptChange is a change with its instant.
@@ -105,7 +106,8 @@ func (c *Core) snapshot() []byte {
 	data, err := json.Marshal(kept{V: keptVersion, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
 		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
-		Pending: keepFault(c.pending), Book: c.book, White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips)})
+		Pending: keepFault(c.pending), Book: c.book, White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips),
+		ModemSeen: c.modemSeen})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
 		return nil
@@ -124,7 +126,10 @@ func (c *Core) restore(data []byte) error {
 	c.standing, c.last, c.lastGood = k.Standing.fault(), k.Last.fault(), k.LastGood
 	c.notesOf, c.resting = k.Card, k.Resting[:min(len(k.Resting), maxCards)]
 	c.simStatus, c.pushedPlan, c.replay, c.cycled = k.SIMStatus, k.Plan, k.Replay, k.Cycled
-	c.settings = k.Settings
+	c.settings, c.modemSeen = k.Settings, k.ModemSeen
+	if c.modemSeen == "" && k.LastGood.At != "" {
+		c.modemSeen = c.opt.ModemAt // kept by an agent that did not note it: it has worked
+	}
 	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent
 	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
 	c.book, c.white = k.Book.Clip(), k.White

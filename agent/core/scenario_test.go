@@ -134,7 +134,7 @@ func newWorld(t *testing.T, sc *modemtest.Scenario) *world {
 	w := &world{t: t, sc: sc, player: modemtest.NewPlayer(sc, 1), profile: p, boot: "boot-1", net: map[string]string{},
 		kept: map[string][]byte{}, index: 2, addr: "10.0.0.2"}
 	w.opt = Options{Device: "vm-1", Version: "test", Salt: "s", Poll: 10 * time.Second, SlowPoll: 10 * time.Minute, LinkPoll: 10 * time.Second,
-		ReportEvery: time.Hour, ProbeEvery: 6 * time.Hour, ProbeBudget: 200_000, HasModem: true, RadioCycle: true,
+		ReportEvery: time.Hour, ProbeEvery: 6 * time.Hour, ProbeBudget: 200_000, HasModem: true, ModemAt: "auto", RadioCycle: true,
 		Allowed: []string{"plan", "sim_status", "neighbours", "diagnose", "report", "confirm"},
 		Probes: []ProbeSpec{{"dns", "carrier", "name", 200}, {"tcp", "third_party", "a:443", 300}, {"tcp", "third_party", "b:443", 300},
 			{"http", "third_party", "http://h/204", 900}, {"tcp", "own", "own:8883", 300}}}
@@ -201,7 +201,17 @@ func (w *world) start() {
 	w.pending = nil
 	w.init()
 	w.step(Started{At{w.instant()}})
+	if state := w.sc.Device["port"]; state != "" {
+		w.trouble(state)
+		return
+	}
 	w.step(PortState{At: At{w.instant()}, State: "ok", Detail: "sim"})
+}
+
+// trouble is a port that cannot be opened.
+func (w *world) trouble(state string) {
+	w.lost = true
+	w.step(PortState{At: At{w.instant()}, State: state, Detail: "no such modem on USB"})
 }
 
 // init makes the gentle settings of the profile, as the shell does.
@@ -284,6 +294,15 @@ func (w *world) happen(line string) {
 	verb, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
 	switch verb {
+	case "port": // port absent | unreadable | ok: as the shell finds it
+		if rest != "ok" {
+			w.sc.Device["port"] = rest
+			w.trouble(rest)
+			return
+		}
+		delete(w.sc.Device, "port")
+		w.lost = false
+		w.step(PortState{At: At{w.instant()}, State: "ok", Detail: "sim", Reopened: true})
 	case "net":
 		for _, kv := range strings.Fields(rest) {
 			k, v, _ := strings.Cut(kv, "=")

@@ -76,6 +76,9 @@ func (k *Known) act(d *Diagnosis) {
 	if d.Class == ModemFault && k.freshRestarts() >= 2 {
 		d.Detail = phrase("detail.restarts")
 	}
+	if d.Class == ModemFault && k.unseen() {
+		d.Detail = phrase("detail.unseen")
+	}
 }
 
 // missing lists what nobody knows and would matter, and the check that would
@@ -165,6 +168,9 @@ func (k *Known) decider(d *Diagnosis) string {
 		}
 		return "decide.power"
 	case LayerPort:
+		if k.unseen() {
+			return "decide.port"
+		}
 		return "decide.power"
 	case LayerSIM:
 		return "decide.reseat"
@@ -209,6 +215,9 @@ func (k *Known) decider(d *Diagnosis) string {
 		return "decide.probes"
 	case LayerService:
 		return "decide.second_host"
+	}
+	if k.port.value.State == "unreadable" {
+		return "decide.board"
 	}
 	if len(k.sim) == 0 && k.registered() != yes {
 		return "decide.cpin"

@@ -35,7 +35,7 @@ func (k *Known) portGate() GateState {
 		switch k.port.value.State {
 		case "lost", "absent", "garbage":
 			return GateFailed
-		case "held":
+		case "held", "unreadable":
 			return GateUnknown
 		}
 	}
@@ -156,8 +156,30 @@ func (k *sight) radioGate() GateState {
 // pathTrouble: probes get no answer, or only now and then. A wrong answer is one.
 func (k *sight) pathTrouble() bool { return k.plane.unanswered > 0 }
 
-// serviceWorks: the own service answered last.
-func (k *sight) serviceWorks() bool { return k.plane.lastOK("own") == yes }
+// serviceWorks: the own service answered last, and not by chance.
+func (k *sight) serviceWorks() bool { return k.plane.lastOK("own") == yes && !k.comesAndGoes() }
+
+// A line on which a third of what is asked is lost, both ways and in turns, does
+// not work because its last try did.
+const lostShare = 3
+
+// comesAndGoes: answers and losses in turns over a level that explains them.
+func (k *sight) comesAndGoes() bool {
+	u := k.plane
+	ok, bad := 0, 0
+	for target, n := range u.ok {
+		ok += n
+		bad += u.bad[target]
+	}
+	for target, n := range u.bad {
+		if _, counted := u.ok[target]; !counted {
+			bad += n
+		}
+	}
+	g := k.grade()
+	explained := g == threegpp.GradeUnusable || g == threegpp.GradeVeryWeak || k.interference()
+	return explained && k.unknownRun == 0 && k.within(k.signal.at, levelWindow) && u.flips >= 2 && lostShare*bad >= ok+bad
+}
 
 func (k *Known) registrationGate() GateState {
 	switch k.registered() {
@@ -220,9 +242,13 @@ func (k *sight) pathGates() (path, service GateState) {
 	switch {
 	case u.redirect != nil, u.portal != nil, u.capped != nil && own != yes, third == yes && own == no && k.slowedPlan():
 		return GateFailed, GateMasked
+	case u.refusedAsFalse():
+		return GatePassed, GateFailed
+	case own == yes && k.comesAndGoes():
+		return GateFailed, GateMasked
 	case own == yes:
 		return GatePassed, GatePassed
-	case third == yes && own == no, u.clock != nil, u.badCert != nil:
+	case third == yes && own == no:
 		return GatePassed, GateFailed
 	case third == yes:
 		return GatePassed, GateUnknown

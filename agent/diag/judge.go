@@ -433,8 +433,24 @@ func (k *sight) suspect(ws []weighed) Layer {
 // restartedOnly: the last thing heard is a restart, so earlier states are void.
 func (k *Known) restartedOnly() bool { return k.bootSeen && k.freshRestarts() > 0 }
 
-// held: another program has the port, so the modem's facts are old.
-func (k *Known) held() bool { return k.port.ok && k.port.value.State == "held" }
+// held: another program has the port or the board hides it, so the modem's facts
+// are old, or there are none.
+func (k *Known) held() bool {
+	return k.port.ok && (k.port.value.State == "held" || k.port.value.State == "unreadable")
+}
+
+// unseen: nothing that is a modem was ever met where the config looks for it. The
+// modem may be dead, or on another port than the config says.
+func (k *Known) unseen() bool {
+	if !k.port.ok || k.port.value.Seen || k.everSpoke {
+		return false
+	}
+	switch k.port.value.State {
+	case "absent", "silent", "garbage":
+		return true
+	}
+	return false
+}
 
 func stateOf(gs []Gate, l Layer) GateState {
 	for _, g := range gs {

@@ -61,8 +61,13 @@ type Observation struct {
 
 // Port is the state of the AT port as its owner sees it: ok, silent (open, no
 // answer after one re-open), garbage (answers that are no AT), lost, held
-// (another program has it), absent.
-type Port struct{ State, Detail string }
+// (another program has it), absent,
+// unreadable (the board keeps us from looking). Seen says that a modem answered at
+// the configured place before, in this run or an earlier one.
+type Port struct {
+	State, Detail string
+	Seen          bool `json:",omitempty"`
+}
 
 // Interface is the data interface as the kernel shows it.
 type Interface struct {
@@ -244,6 +249,8 @@ func (k *Known) Observe(o Observation) {
 		k.portLevels = map[string]float64{}
 	}
 	switch f := o.Fact.(type) {
+	case struct{}:
+		return // time has passed, and nobody said anything
 	case threegpp.Silence:
 		k.silentRun++
 		if fastCommand(f.Command) {

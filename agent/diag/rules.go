@@ -112,6 +112,8 @@ func (k *Known) radioOff() bool {
 
 func (k *Known) hostRules(h *hits) {
 	switch {
+	case k.unseen():
+		h.add("port_never_seen", k.port.src, k.port.value.Detail)
 	case k.port.ok && (k.port.value.State == "lost" || k.port.value.State == "absent"):
 		h.add("port_lost", k.port.src, k.port.value.Detail)
 	case k.port.ok && k.port.value.State == "garbage":
@@ -842,9 +844,9 @@ func (k *sight) pathRules(h *hits) {
 	case u.portal != nil:
 		h.add("portal", "probe:tls", firstOf(u.portal.Detail, "third_party"))
 		h.add("portal_member", "probe:tls")
-	case u.clock != nil:
+	case u.clock != nil && u.refusedAsFalse():
 		h.add("clock_tls", "probe:tls", firstOf(u.clock.Detail, u.clock.Target))
-	case own == yes && u.bad["own"] <= u.ok["own"]:
+	case own == yes && u.badCert == nil && u.bad["own"] <= u.ok["own"] && !k.comesAndGoes():
 		h.add("service_ok", "probe:own")
 		if third == yes {
 			h.add("path_ok", "probe:third_party")

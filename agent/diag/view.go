@@ -516,6 +516,13 @@ func (k *Known) userPlane() userPlane {
 		if good {
 			u.ok[p.Target]++
 			switch p.Probe {
+			case "broker": // a session with the service is more than a handshake
+				if p.Target == "own" {
+					u.badCert = nil
+				}
+				if u.clock != nil && u.clock.Target == p.Target {
+					u.clock = nil
+				}
 			case "http", "tls":
 				if u.redirect != nil && u.redirect.Target == p.Target {
 					u.redirect = nil
@@ -591,6 +598,13 @@ func roundCap(detail string) bool {
 		}
 	}
 	return false
+}
+
+// refusedAsFalse reports whether the own service, or all that was asked while it
+// did not answer, is still turned down for what its certificate says: that a
+// port opens afterwards takes nothing back.
+func (u userPlane) refusedAsFalse() bool {
+	return u.badCert != nil || u.clock != nil && (u.clock.Target == "own" || u.lastOK("own") != yes)
 }
 
 // answered reports whether the target's newest result is an answer, although

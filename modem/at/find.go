@@ -45,12 +45,12 @@ const usbDepth = 4
 // FindPort lists the serial ports of USB devices that match want, in order of
 // interface number. It reads sysRoot ("/sys") and opens no port: opening a
 // foreign one can disturb what hangs on it (a card reader on a UART). No match
-// is an empty list, not an error.
+// is an empty list, not an error; a sysRoot that cannot be read is ErrBlind.
 func FindPort(sysRoot string, want USBMatch) ([]PortInfo, error) {
 	class := filepath.Join(sysRoot, "class", "tty")
 	entries, err := os.ReadDir(class)
 	if err != nil {
-		return nil, fmt.Errorf("at: find %v: %w", want, err)
+		return nil, fmt.Errorf("at: find %v: %w: is %s mounted and readable?: %w", want, ErrBlind, sysRoot, err)
 	}
 	var found []PortInfo
 	for _, e := range entries {

@@ -22,6 +22,7 @@ var (
 	ErrPermission = errors.New("no permission")
 	ErrHeld       = errors.New("held by another program")
 	ErrNotTTY     = errors.New("not a serial port")
+	ErrBlind      = errors.New("the board's serial ports cannot be listed")
 )
 
 // portBaud is the speed asked of a UART. USB modems ignore it; 115200 is what
