@@ -65,6 +65,7 @@ func (u *usbTree) unplug() {
 // Three ttys of which the third answers AT; the modem is pulled out and comes
 // back under other names.
 func TestFoundByUSBNumbersUnderAnyName(t *testing.T) {
+	t.Parallel()
 	u := &usbTree{t: t, root: t.TempDir()}
 	defer u.unplug()
 	mute := func() string { // the diagnostic and the GNSS port: nobody answers there

@@ -279,7 +279,7 @@ var reads = []*regexp.Regexp{
 	regexp.MustCompile(`^\+(QCFG|QNWCFG|QNWLOCK|QNWPREFCFG)="[a-zA-Z0-9_/]+"$`), // no value: read
 	regexp.MustCompile(`^\+CMGL=4$`),
 	regexp.MustCompile(`^\+(CGPADDR|QLTS)=1$`),
-	regexp.MustCompile(`^\+CGCONTRDP=1$`),
+	regexp.MustCompile(`^\+(CGCONTRDP|CGSN)=1$`),
 	regexp.MustCompile(`^#(MONI|TEMPMON)=[01]$`),
 	regexp.MustCompile(`^\^[A-Z]+\?$`),
 	regexp.MustCompile(`^\+EEMGINFO\?$`),

@@ -175,3 +175,12 @@ func BenchmarkCausesByText(b *testing.B) {
 		CausesByText("Requested service option not subscribed")
 	}
 }
+
+// FuzzNeul feeds what BC95 and kin answer to +NUESTATS, any number of lines.
+func FuzzNeul(f *testing.F) {
+	f.Add("Signal power:-801\nSNR:-12\nCell ID:79044177\nPCI:3")
+	f.Add("NUESTATS:RADIO,Signal power:-737\nNUESTATS: \"RADIO\",\"RSRQ\",-108")
+	f.Fuzz(func(t *testing.T, text string) {
+		checkFacts(t, Reply("AT+NUESTATS", append(strings.Split(text, "\n"), "OK")))
+	})
+}

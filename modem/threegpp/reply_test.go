@@ -347,6 +347,7 @@ func TestLocksReadBack(t *testing.T) {
 	}{
 		{"EC25", `AT+QNWLOCK="common/4g"`, `+QNWLOCK: "common/4g",1,1300,246`, lock("cell", true, `"common/4g",1,1300,246`)},
 		{"SIM7600", "AT+CNMP?", "+CNMP: 2", lock("rat", false, "CNMP 2 automatic")},
+		{"SIM7080 on LTE, which is all it has", "AT+CNMP?", "+CNMP: 38", lock("rat", false, "CNMP 38 LTE only")},
 		{"SIM7600", "AT+CNMP?", "+CNMP: 13", lock("rat", true, "CNMP 13 GSM only")},
 		{"SARA-U260", "AT+URAT?", "+URAT: 1,2", lock("rat", false, "URAT 1,2")},
 		{"SARA-R410M as shipped", "AT+URAT?", "+URAT: 7", lock("rat", false, "URAT 7")},

@@ -107,7 +107,9 @@ func parseCNSMOD(l line) []Fact {
 }
 
 // parseCNMP reads +CNMP: the preferred mode, 2 automatic. 48, 51, 54 and 59 to
-// 67 name several technologies but each still shuts one out.
+// 67 name several technologies but each still shuts one out. 38, LTE only, is no
+// lock where it is merely found: SIM7080 has nothing but LTE, no manual at hand
+// says what it is delivered with, and drivers set it as a matter of course.
 func parseCNMP(l line) []Fact {
 	n, ok := l.num(0)
 	if !ok {
@@ -118,7 +120,7 @@ func parseCNMP(l line) []Fact {
 
 func cnmpLock(n int, set bool) RadioLock {
 	name := map[int]string{2: "automatic", 13: "GSM only", 14: "WCDMA only", 38: "LTE only", 48: "not LTE", 51: "GSM and LTE", 54: "WCDMA and LTE", 71: "NR only", 109: "LTE and NR"}[n]
-	return RadioLock{Lock: "rat", Locked: n != 2, Detail: joined("CNMP", numText(n), name), Set: set}
+	return RadioLock{Lock: "rat", Locked: n != 2 && (n != 38 || set), Detail: joined("CNMP", numText(n), name), Set: set}
 }
 
 // parseCMNB reads +CMNB: 1 LTE-M, 2 NB-IoT, 3 both.

@@ -64,7 +64,7 @@ var prefixes = table{
 	// Nordic and Altair
 	{"%XSIM", both, parseXSIM}, {"%MDMEV", event, parseMDMEV}, {"%XMONITOR", answer, parseXMONITOR},
 	{"%CESQ", event, parseNordicCESQ}, {"%XSYSTEMMODE", answer, parseXSYSTEMMODE}, {"%PCOINFO", both, parsePCO},
-	{"%XPCO", event, parsePCO}, {"%XICCID", answer, parseICCID}, {"%XTEMP", both, parseXTEMP},
+	{"%XPCO", event, parsePCO}, {"%XICCID", answer, parseICCID}, {"+NCCID", answer, parseICCID}, {"%XTEMP", both, parseXTEMP},
 	{"%XVBAT", answer, parseXVBAT}, {"%XTIME", event, ignore}, {"%XCBAND", answer, ignore},
 
 	// u-blox
@@ -103,7 +103,7 @@ var prefixes = table{
 
 // banners are whole lines without a prefix.
 var banners = table{
-	{"RDY", event, restarted}, {"APP RDY", event, restarted}, {"^SYSSTART", event, restarted}, {"SYSSTART", event, restarted},
+	{"RDY", event, restarted}, {"APP RDY", event, restarted}, {"^SYSSTART", event, restarted}, {"SYSSTART", event, restarted}, {"Neul", event, restarted}, {"REBOOTING", event, ignore},
 	{"NORMAL POWER DOWN", event, ignore}, {"POWERED DOWN", event, ignore},
 	{"SMS DONE", event, ignore}, {"PB DONE", event, ignore}, {"SMS Ready", event, ignore}, {"SMS READY", event, ignore}, {"Call Ready", event, ignore},
 	{"PB READY", event, ignore}, {"+PBREADY", event, restarted}, {"+MATREADY", event, restarted}, {"+SIM READY", event, simReadyBanner}, {"+SIM DROP", event, simDropBanner},
@@ -138,10 +138,10 @@ var answersSets = map[string]bool{"+CIPSTATUS": true, "+CIPSTART": true, "+CMTE"
 var blocks = map[string]func(c *subcommand, lines []string) []Fact{
 	"+CIMI": imsiBlock, "+CGSN": imeiBlock, "+GSN": imeiBlock, "+EGMR": imeiBlock,
 	"+CCID": iccidBlock, "+ICCID": iccidBlock, "+QCCID": iccidBlock, "^ICCID": iccidBlock,
-	"+CICCID": iccidBlock, "%XICCID": iccidBlock, "#CCID": iccidBlock,
+	"+CICCID": iccidBlock, "%XICCID": iccidBlock, "#CCID": iccidBlock, "+NCCID": iccidBlock,
 	"I": identityBlock, "+CGMI": identityBlock, "+CGMM": identityBlock, "+CGMR": identityBlock,
 	"+GMI": identityBlock, "+GMM": identityBlock, "+GMR": identityBlock,
-	"+CIFSR": addressBlock, "+CMGR": smsBlock, "+CMGL": smsBlock, "!GSTATUS": gstatusBlock, "!BAND": bandBlock, "+GTCCINFO": gtccinfoBlock,
+	"+CIFSR": addressBlock, "+CMGR": smsBlock, "+CMGL": smsBlock, "!GSTATUS": gstatusBlock, "!BAND": bandBlock, "+GTCCINFO": gtccinfoBlock, "+NUESTATS": nuestatsBlock,
 }
 
 // blockOf is the block parser of a command, nil when it has none. A test
