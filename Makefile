@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: footprint help demo build all-targets packages sbom test test-targets test-system lint bench score clean test-packages
+.PHONY: footprint help demo build all-targets packages release sbom test test-targets test-system lint bench score clean test-packages
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -36,6 +36,9 @@ all-targets: ## the device's binary for every target, with SHA-256 sums
 packages: ## .deb, .ipk, .tar.gz and the Android bundle into dist/
 	@scripts/package.sh
 
+release: ## what devices update from, to be signed: EXPIRES=2027-06-30 FROM=dist/update-v1.2.0
+	@scripts/release.sh -e "$(EXPIRES)" $(addprefix -f ,$(FROM))
+
 sbom: ## bill of materials and licences of every target into dist/
 	@scripts/package.sh sbom
 
@@ -43,7 +46,7 @@ test: ## everything, after installing what the tests use (needs root for that)
 	@scripts/test-deps.sh
 	@go test -count=1 -vet=all -p 2 -timeout $(TEST_TIMEOUT) ./...
 
-test-targets: ## the main job with the binaries of ARMv5, ARMv7, arm64 and mipsle under qemu-user
+test-targets: ## the main job with the binaries of ARMv5, ARMv7, arm64 and mipsle under qemu-user, and an update on ARMv7
 	@scripts/test-deps.sh
 	@CELLWARDEN_TARGETS=1 go test -count=1 -timeout $(TEST_TIMEOUT) -v -run 'EveryTarget|TooHigh' ./agent/e2e
 

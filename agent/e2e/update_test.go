@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"cellwarden/agent/board/boardtest"
 	"cellwarden/agent/update"
 	"cellwarden/protocol"
 )
@@ -187,14 +188,72 @@ confirm_within = "2m"
 	m.stop()
 }
 
+// An update of two real ARMv7 builds from a stick, by the builds themselves: launcher,
+// trial and the delta's arithmetic run as ARM programs. The kernel starts them under the
+// emulator, also those that they start. For make test-targets.
+func TestUpdateOnEveryTarget(t *testing.T) {
+	if os.Getenv("CELLWARDEN_TARGETS") == "" {
+		t.Skip("nightly: make test-targets runs it")
+	}
+	if err := boardtest.RunARM(t); err != nil {
+		t.Skipf("SKIPPED, NOT PROVED: %v (apt install qemu-user-static)", err)
+	}
+	t.Setenv("QEMU_CPU", "cortex-a7")
+	modem := newModem(t, "healthy-quectel")
+	site := newSite(t)
+	site.target = "armv7"
+	dir := t.TempDir()
+	first, second := buildOf(t, dir, "v1.0.0", "armv7"), buildOf(t, dir, "v1.1.0", "armv7")
+	site.publish(t, "v1.1.0", second, first)
+	m := newMachine(t, nil, plain(modem.port)+fmt.Sprintf(`
+[update]
+root_file = %q
+confirm_after = "3s"
+confirm_within = "5m"
+`, site.root(t, dir)))
+	m.bin = first
+	m.start()
+	read := func(version, slot string) {
+		t.Helper()
+		until(t, version+" runs alone and reads the modem", 2*patient, func() bool {
+			if m.over() {
+				t.Fatal("the agent ended")
+			}
+			s, err := m.api.Status(t.Context())
+			return err == nil && s.Version == version && s.Update != nil && s.Update.Slot == slot && s.Update.Trial == "" &&
+				s.Modem.State == "ok" && s.Modem.LastAnswerS >= 0
+		})
+	}
+	read("v1.0.0", "")
+	began := time.Now()
+	if _, errs, code := m.run("update", filepath.Join(site.dir, "v1.1.0.json")); code != 0 {
+		t.Fatalf("update: exit %d: %s", code, errs)
+	}
+	read("v1.1.0", "a")
+	t.Logf("FIGURE ARMv7 under qemu-user: from the command to the confirmed delta (%d bytes) %s", site.size["v1.1.0.delta"], seconds(time.Since(began)))
+	m.kill()
+	m.start()
+	read("v1.1.0", "a")
+	m.stop()
+}
+
 // realBuild is the agent of this tree, which says that it is version.
 func realBuild(t *testing.T, dir, version string) string {
 	t.Helper()
+	return buildOf(t, dir, version, "host")
+}
+
+// buildOf is the agent for a target of scripts/build.sh.
+func buildOf(t *testing.T, dir, version, target string) string {
+	t.Helper()
 	out := filepath.Join(dir, version)
-	cmd := exec.Command("../../scripts/build.sh", "-o", out, "host")
+	cmd := exec.Command("../../scripts/build.sh", "-o", out, target)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "VERSION="+version)
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build.sh: %v: %s", err, said)
+	}
+	if target != "host" {
+		return filepath.Join(out, "cellwarden-"+target)
 	}
 	return filepath.Join(out, "cellwarden")
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"cellwarden/agent/board/boardtest"
 )
 
 // heavy skips what takes minutes and the network, unless it is asked for.
@@ -53,6 +55,7 @@ func debian(t *testing.T, arch, target string, more ...string) string {
 	if out, err := sim.CombinedOutput(); err != nil {
 		t.Fatalf("modemsim: %v: %s", err, out)
 	}
+	releases(t, dir, target)
 	return dir
 }
 
@@ -100,35 +103,10 @@ func TestDebianArmhf(t *testing.T) {
 	heavy(t)
 	asRoot(t, "that the .deb works on armhf")
 	need(t, "that the .deb works on armhf", "debootstrap qemu-user-static", "debootstrap", "qemu-arm-static")
-	handler(t)
+	if err := boardtest.RunARM(t); err != nil {
+		skip(t, err.Error())
+	}
 	sysv(t, debian(t, "armhf", "armv7"))
-}
-
-// handler has the kernel run programs for ARM under qemu for the time of the test.
-func handler(t *testing.T) {
-	t.Helper()
-	const dir = "/proc/sys/fs/binfmt_misc"
-	if _, err := os.Stat(dir + "/register"); err != nil {
-		if out, err := exec.Command("mount", "-t", "binfmt_misc", "binfmt_misc", dir).CombinedOutput(); err != nil {
-			skip(t, "no binfmt_misc here: "+string(out))
-		}
-		t.Cleanup(func() { _ = exec.Command("umount", dir).Run() })
-	}
-	if _, err := os.Stat(dir + "/qemu-arm"); err == nil {
-		return
-	}
-	qemu, err := exec.LookPath("qemu-arm-static")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// ELF, 32 bits, little endian, a program for ARM. F opens the emulator now, so
-	// that it need not be in the root.
-	const name = "cellwarden-test-arm"
-	rule := ":" + name + `:M::\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x28\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:` + qemu + ":F"
-	if err := os.WriteFile(dir+"/register", []byte(rule), 0o200); err != nil {
-		skip(t, "binfmt_misc takes no rule: "+err.Error())
-	}
-	t.Cleanup(func() { _ = os.WriteFile(dir+"/"+name, []byte("-1"), 0o200) })
 }
 
 // The package with systemd, in a container that boots: the unit with all its
@@ -137,7 +115,7 @@ func TestDebianSystemd(t *testing.T) {
 	heavy(t)
 	asRoot(t, "that the unit works under systemd")
 	need(t, "that the unit works under systemd", "debootstrap systemd-container", "debootstrap", "systemd-nspawn")
-	dir := debian(t, "amd64", "amd64", "systemd", "systemd-sysv", "dbus", "udev")
+	dir := debian(t, "amd64", "amd64", "systemd", "systemd-sysv", "dbus", "udev", "nftables", "iproute2", "iputils-ping")
 	for _, name := range []string{"lib.sh", "debian.sh"} {
 		install(t, filepath.Join("testdata", name), filepath.Join(dir, "test", name), 0o644)
 	}
