@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,10 +18,20 @@ import (
 // stand is a board on v1.0.0 and a server with v1.1.0, whole and as a delta.
 func stand(t *testing.T) (*board, *site) {
 	one, two := newRelease("v1.0.0", 600_000), newRelease("v1.1.0", 600_000)
-	s := publish(t, two, one)
+	standSite.Do(func() { standSite.site = *publish(t, two, one) })
+	s := &site{files: map[string][]byte{}, manifest: standSite.manifest}
+	for name, data := range standSite.files {
+		s.files[name] = bytes.Clone(data) // a test may spoil its own
+	}
 	b := newBoard(t, newCrashFS(1), one)
 	b.dial = s.serve(func() int { return 0 })
 	return b, s
+}
+
+// standSite is made once: the delta takes most of a test's time.
+var standSite struct {
+	sync.Once
+	site
 }
 
 func offer(t *testing.T, r *Runner) {

@@ -15,7 +15,7 @@ func lives() int {
 	if n, err := strconv.Atoi(os.Getenv("CELLWARDEN_UPDATE_SEEDS")); err == nil {
 		return n
 	}
-	return 60
+	return 24
 }
 
 // A whole update, cut at each of its operations in turn, twice over: after every
