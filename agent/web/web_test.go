@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -261,7 +262,7 @@ func TestBrowserWaitsForAnAgentThatDoesNotAnswer(t *testing.T) {
 }
 
 // CELLWARDEN_SHOTS=DIR go test ./agent/web -run Screenshots writes a picture of
-// each fixture, for eyes.
+// each fixture, for eyes; CELLWARDEN_SHOT_SIZE=1280,1100 as a desktop shows it.
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("CELLWARDEN_SHOTS")
 	if dir == "" {
@@ -271,7 +272,7 @@ func TestScreenshots(t *testing.T) {
 		srv := httptest.NewServer(handler(&device{status: s}, beijing))
 		for _, lang := range text.Langs {
 			file := filepath.Join(dir, name+"."+string(lang)+".png")
-			chromium(t, srv.URL+"/?lang="+string(lang), "--screenshot="+file, "--window-size=420,1500")
+			chromium(t, srv.URL+"/?lang="+string(lang), "--screenshot="+file, "--window-size="+cmp.Or(os.Getenv("CELLWARDEN_SHOT_SIZE"), "420,1500"))
 			if _, err := os.Stat(file); err != nil {
 				t.Error(err)
 			}
