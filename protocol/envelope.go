@@ -122,9 +122,9 @@ func (e Envelope) DecodeBody() (any, error) {
 // the device after it connected; false from the broker as its last will, or
 // from the device when it stops in order (then Why is "stop").
 type Status struct {
-	V   int    `json:"v"`
-	Up  bool   `json:"up"`
-	Why string `json:"why,omitempty"`
+	V   int    `json:"v"`             // version of the format
+	Up  bool   `json:"up"`            // connected
+	Why string `json:"why,omitempty"` // stop: it was told to
 }
 
 // MarshalStatus writes s as JSON, with the version set.

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -28,15 +31,15 @@ func samples(t testing.TB) map[string]Envelope {
 			Class: "over_quota", Verdict: "confirmed", Since: since,
 			Candidates: []Candidate{{Class: "over_quota", P: 0.97}, {Class: "arrears", P: 0.02}},
 			Evidence:   []Evidence{{For: "over_quota", Fact: "usage reached 100 % of the plan 2 min before", Source: "meter", WeightDB: 20}},
-			DecideBy:   "sim_status of the platform",
-			Act:        &Action{Who: "owner", What: "top_up_or_wait", ResumesAt: "2026-12-01T00:00:00+08:00"},
+			DecideBy:   "the SIM platform's status of this card (state and reason), or the operator's SMS",
+			Act:        &Action{Who: "owner", What: "Add data, or wait for the next billing cycle.", ResumesAt: "2026-12-01T00:00:00+08:00"},
 			Unstable:   true,
 		},
 		TypeClear:   Clear{Class: "over_quota", Since: since, LastedMS: 725_978_000, EndedBy: "cycle_start", FollowsTo: "weak_signal"},
 		TypeWarning: Warning{Kind: "forecast", Percent: 80, UsedBytes: 25_165_824, QuotaBytes: 31_457_280, CycleStart: "2026-11-01", CycleEnd: "2026-11-30", ExhaustedOn: "2026-11-27", PlusMinusD: 1.5, Days: 5},
 		TypeEvent:   MachineEvent{Name: "sale", Level: "info", Data: json.RawMessage(`{"slot":12,"fen":350,"paid":"wechat"}`)},
 		TypeState: State{
-			Class: "ok", Verdict: "confirmed", RSRP: ptr(-97.0), SINR: ptr(11.5), CSQ: ptr(18), RAT: "lte", PLMN: "460-00",
+			Class: "healthy", Verdict: "healthy", RSRP: ptr(-97.0), SINR: ptr(11.5), CSQ: ptr(18), RAT: "lte", PLMN: "46000",
 			UsedBytes: 25_165_824, OwnBytes: 912_384, QuotaBytes: 31_457_280, Waiting: 3, UptimeS: 86_400,
 			AgentV: "1.0.0", Modem: "EC20F", Counts: map[string]int{"air": 11_240, "reopens": 1, "unparsed": 4},
 		},
@@ -44,7 +47,7 @@ func samples(t testing.TB) map[string]Envelope {
 		TypeReply: Reply{ID: "c-20261122-0007", OK: false, Error: ErrExpired.Error(), Result: json.RawMessage(`{"received":"2026-11-22T04:21:07Z"}`)},
 		TypeUpdate: Update{Version: "v1.3.0", State: "waiting", Code: UpdateQuota, Detail: "21104882 of 30000000 bytes of the plan are used; updates stop at 70 %",
 			Form: "delta", Have: 131_072, Size: 259_971, Runs: "v1.2.0", Command: "c-20261122-0007"},
-		TypeLearned: Learned{Carrier: "460-00", Said: "EMM 7", Was: "over_quota", Confirmed: "cycle_start"},
+		TypeLearned: Learned{Carrier: "46000", Said: "suspended_unspecified", Was: "over_quota", Confirmed: "cycle_start"},
 	}
 	out := map[string]Envelope{}
 	for typ, body := range bodies {
@@ -165,6 +168,8 @@ func TestReadme(t *testing.T) {
 	}
 	want := fill(t, string(have), "topics", topicTable())
 	want = fill(t, want, "examples", exampleText(t))
+	want = fill(t, want, "up", fieldTables(t, "Envelope", "Time", "Status", "Alert", "Candidate", "Evidence", "Action", "Clear", "Warning", "MachineEvent", "State", "Learned", "Update", "Gap", "Reply"))
+	want = fill(t, want, "down", fieldTables(t, "Command", "PlanArgs", "Plan", "SIMStatus", "Neighbours", "ConfigArgs", "Settings", "TimeArgs", "UpdateArgs", "BundlePart"))
 	if *update {
 		if err := os.WriteFile("README.md", []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -206,6 +211,81 @@ func topicTable() string {
 		fmt.Fprintf(&b, "| `%s/<device>/%s` | %s | 1 | %s | %s | %s |\n", DefaultPrefix, row.Leaf, way, retained, row.What, strings.Join(types, " "))
 	}
 	return b.String()
+}
+
+// fieldTables is a table for each of the package's types, from their comments: a
+// field without one fails.
+func fieldTables(t *testing.T, names ...string) string {
+	t.Helper()
+	types := map[string]*ast.TypeSpec{}
+	paths, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fset := token.NewFileSet()
+	for _, path := range paths {
+		f, err := parser.ParseFile(fset, path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				types[spec.Name.Name] = spec
+			}
+			return true
+		})
+	}
+	var b strings.Builder
+	for _, name := range names {
+		var rows strings.Builder
+		head := "**" + name + "**"
+		for _, f := range types[name].Type.(*ast.StructType).Fields.List {
+			if len(f.Names) == 0 {
+				head += ", with the fields of " + f.Type.(*ast.Ident).Name
+				continue
+			}
+			key, opt, _ := strings.Cut(reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("json"), ",")
+			said := strings.Join(strings.Fields(f.Doc.Text()+" "+f.Comment.Text()), " ")
+			if said == "" {
+				t.Errorf("%s.%s says nothing of itself", name, f.Names[0])
+			}
+			maybe := ""
+			if opt == "omitempty" {
+				maybe = " ?"
+			}
+			fmt.Fprintf(&rows, "| `%s`%s | %s | %s |\n", key, maybe, jsonKind(t, f.Type), said)
+		}
+		fmt.Fprintf(&b, "%s\n\n| field | JSON | meaning |\n|---|---|---|\n%s\n", head, &rows)
+	}
+	return b.String()
+}
+
+// jsonKind is what a Go type is in JSON.
+func jsonKind(t *testing.T, e ast.Expr) string {
+	t.Helper()
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return jsonKind(t, e.X)
+	case *ast.ArrayType:
+		if id, ok := e.Elt.(*ast.Ident); ok && id.Name == "byte" {
+			return "string"
+		}
+		return "list of " + jsonKind(t, e.Elt)
+	case *ast.MapType:
+		return "object of " + jsonKind(t, e.Value)
+	case *ast.SelectorExpr: // json.RawMessage
+		return "any"
+	case *ast.Ident:
+		switch e.Name {
+		case "Type":
+			return "string"
+		case "int", "int64", "uint64", "float64":
+			return "number"
+		}
+		return e.Name
+	}
+	t.Fatalf("%T", e)
+	return ""
 }
 
 func exampleText(t *testing.T) string {

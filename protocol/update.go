@@ -6,9 +6,9 @@ import "fmt"
 // Now does not wait for the hours of the config's update.window; the byte budget
 // holds all the same. Again takes a version that was tried once and given up.
 type UpdateArgs struct {
-	URL   string `json:"url"`
-	Now   bool   `json:"now,omitempty"`
-	Again bool   `json:"again,omitempty"`
+	URL   string `json:"url"`             // of the signed manifest
+	Now   bool   `json:"now,omitempty"`   // do not wait for update.window
+	Again bool   `json:"again,omitempty"` // also a version that was taken back
 }
 
 // Update tells how an update goes. Code is set where State is waiting, refused
@@ -16,13 +16,13 @@ type UpdateArgs struct {
 type Update struct {
 	Version string `json:"version,omitempty"` // of the manifest; "" while that is not read
 	State   string `json:"state"`             // offered, waiting, fetching, installed, confirmed, refused, rolled_back
-	Code    string `json:"code,omitempty"`
-	Detail  string `json:"detail,omitempty"` // English, for logs and backends
-	Form    string `json:"form,omitempty"`   // gzip or delta
-	Have    int64  `json:"have,omitempty"`   // bytes of the form that are on the flash
-	Size    int64  `json:"size,omitempty"`   // bytes of the form
-	Runs    string `json:"runs,omitempty"`   // the version that runs now
-	Command string `json:"command,omitempty"`
+	Code    string `json:"code,omitempty"`    // why, where it waits, was refused or taken back: under Offer
+	Detail  string `json:"detail,omitempty"`  // English, for logs and backends
+	Form    string `json:"form,omitempty"`    // gzip or delta
+	Have    int64  `json:"have,omitempty"`    // bytes of the form that are on the flash
+	Size    int64  `json:"size,omitempty"`    // bytes of the form
+	Runs    string `json:"runs,omitempty"`    // the version that runs now
+	Command string `json:"command,omitempty"` // the id of the command that offered it
 }
 
 // Why an update is refused, waits or was taken back.
