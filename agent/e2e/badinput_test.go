@@ -338,7 +338,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	hasAll(t, "event put on a full disk", errs, "not kept", "space", "Try again")
 	tr := m.trouble("disk_full", patient)
-	hasAll(t, "the trouble", strings.Join(tr.Args, " "), "space")
+	hasAll(t, "the trouble", strings.Join(tr.Args, " "), m.state)
 	out, _, _ := m.run("status", "--all")
 	hasAll(t, "status", out, "disk is full", "Free space")
 	t.Logf("FIGURE full disk: %d events were kept before the first was refused", len(accepted))

@@ -570,11 +570,12 @@ func (m *machine) put(name string) bool {
 	return false
 }
 
-// hasAll fails the test unless text has each of the words.
+// hasAll fails the test unless text has each of the words, broken into lines or not.
 func hasAll(t testing.TB, what, text string, words ...string) {
 	t.Helper()
+	flat := strings.Join(strings.Fields(text), " ")
 	for _, w := range words {
-		if !strings.Contains(text, w) {
+		if !strings.Contains(text, w) && !strings.Contains(flat, w) {
 			t.Errorf("%s does not say %q:\n%s", what, w, text)
 		}
 	}
