@@ -134,15 +134,38 @@ func pickLang(flag string, env cli.Env) text.Lang {
 
 // profilesVerb lists the families in the columns of a console; where a profile's facts
 // are from stands in its file.
-func profilesVerb(_ context.Context, args []string, env cli.Env) int {
-	f := flags("profiles", env)
-	if err := f.Parse(args); err != nil || f.NArg() > 0 {
-		return explain.ExitFailed
+// profilesVerb prints a table of the modem families: how each answers what is
+// asked of it, and where the facts are from.
+func profilesVerb(_ context.Context, _ []string, env cli.Env) int {
+	head := []string{"PROFILE"}
+	for _, i := range profile.Items {
+		head = append(head, strings.ToUpper(i.Name))
 	}
+	rows := [][]string{append(head, "FAMILIES", "SOURCES")}
 	for _, r := range profile.Table() {
-		if _, err := fmt.Fprintln(env.Stdout, strings.TrimRight(fmt.Sprintf("%-16s%s", r.Name, strings.Join(r.Families, ", ")), " ")); err != nil {
-			return failed(env, err)
+		sources := strings.Join(r.Sources, "; ")
+		if len(r.Unseen) > 0 {
+			sources += "; in no capture or manual here: " + strings.Join(r.Unseen, ", ")
 		}
+		row := append([]string{r.Name}, r.How...)
+		rows = append(rows, append(row, strings.Join(r.Families, ", "), sources))
+	}
+	width := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row[:len(row)-1] {
+			width[i] = max(width[i], len(cell))
+		}
+	}
+	var out strings.Builder
+	for _, row := range rows {
+		for i, cell := range row {
+			fmt.Fprintf(&out, "%-*s  ", width[i], cell)
+		}
+		out.WriteString("\n")
+	}
+	out.WriteString("\nown: as the family documents. 3gpp: not documented, the 3GPP way. -: neither, so it is not asked.\n")
+	if _, err := io.WriteString(env.Stdout, strings.ReplaceAll(out.String(), "  \n", "\n")); err != nil {
+		return failed(env, err)
 	}
 	return 0
 }

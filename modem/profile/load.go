@@ -36,6 +36,7 @@ type file struct {
 	Banners  []string            `toml:"banners"`
 	Finals   []string            `toml:"finals"`
 	Never    []string            `toml:"never"`
+	Unseen   []string            `toml:"unseen"`
 	Answers  map[string][]string `toml:"answers"`
 	Init     []step              `toml:"init"`
 	Query    map[string]recipe   `toml:"query"`
@@ -152,7 +153,7 @@ func Parse(name string, text []byte, ground *Profile) (*Profile, error) {
 	isGround := f.Name == Ground
 	p := &Profile{
 		Name: f.Name, Title: f.Title, Families: f.Families, Sources: f.Sources, Notes: f.Notes,
-		URCs: f.URCs, Banners: f.Banners, Finals: f.Finals, Answers: f.Answers, Never: f.Never,
+		URCs: f.URCs, Banners: f.Banners, Finals: f.Finals, Answers: f.Answers, Never: f.Never, Unseen: f.Unseen,
 		Recipes: map[Query]Recipe{}, File: name,
 	}
 	if f.Title == "" || len(f.Sources) == 0 {

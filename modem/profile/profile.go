@@ -115,7 +115,10 @@ type Profile struct {
 	Finals   []string            // further final results, all of failure
 	Answers  map[string][]string // foreign names inside a command's answer
 	Never    []string            // commands not to send to it, each with its reason after " # "
-	File     string
+	// Unseen are those of URCs, banners and the examples' models that no capture
+	// and no manual here shows: they are from lists and drivers.
+	Unseen []string
+	File   string
 }
 
 // Matches reports whether id is of this family.
@@ -190,11 +193,56 @@ func (s *Set) Answers() map[string][]string {
 	return all
 }
 
+// Items are what the table tells of each family: the question, or for a reject
+// cause also the lines that bring it unasked.
+var Items = []struct {
+	Name  string
+	Query Query
+	URCs  []string
+}{
+	{Name: "presence", Query: Presence},
+	{Name: "cell", Query: Cell},
+	{Name: "signal", Query: Radio},
+	{Name: "reject", Query: Error, URCs: []string{"^REJINFO", "+CNEC_EMM"}},
+	{Name: "session", Query: Contexts},
+	{Name: "bytes", Query: Counters},
+	{Name: "temp", Query: Temperature},
+	{Name: "slot", Query: Slot},
+	{Name: "pco", Query: PCO},
+}
+
+// How a question is answered.
+const (
+	HowOwn     = "own"  // in the family's own documented way
+	HowGround  = "3gpp" // the family documents none: the 3GPP way
+	HowUnknown = "-"    // neither documents one, or the family says that it has none: not asked
+)
+
+// How says, for each of Items, how it is answered.
+func (p *Profile) How() []string {
+	var how []string
+	for _, i := range Items {
+		r, ok := p.Recipes[i.Query]
+		own := ok && !r.Ground || slices.ContainsFunc(i.URCs, func(u string) bool { return slices.Contains(p.URCs, u) })
+		switch {
+		case own && p.Name != Ground:
+			how = append(how, HowOwn)
+		case ok:
+			how = append(how, HowGround)
+		default:
+			how = append(how, HowUnknown)
+		}
+	}
+	return how
+}
+
 // A Row is one line of the table of profiles.
 type Row struct {
 	Name, Title string
 	Families    []string
-	Own         []Query // answered as the family documents; all else the 3GPP way
+	Own         []Query  // answered as the family documents; all else the 3GPP way
+	How         []string // beside Items
+	Unseen      []string // see Profile
 	Sources     []string
 	File        string
 }
@@ -203,7 +251,7 @@ type Row struct {
 func (s *Set) Table() []Row {
 	var rows []Row
 	for _, p := range s.list {
-		rows = append(rows, Row{p.Name, p.Title, p.Families, p.Own(), p.Sources, p.File})
+		rows = append(rows, Row{p.Name, p.Title, p.Families, p.Own(), p.How(), p.Unseen, p.Sources, p.File})
 	}
 	return rows
 }

@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -163,6 +164,68 @@ func TestTable(t *testing.T) {
 	for _, r := range rows[1:] {
 		if len(r.Families) == 0 || len(r.Sources) == 0 {
 			t.Errorf("%s: families %v, sources %v", r.Name, r.Families, r.Sources)
+		}
+	}
+}
+
+// Lines that no recorded case and no transcript shows are marked so in the file,
+// and what is shown meanwhile is no longer marked.
+func TestUnseenIsMarked(t *testing.T) {
+	shown := ""
+	for _, pattern := range []string{"testdata/*.txt", "../threegpp/testdata/*.json"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, names, err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown += string(text)
+		}
+	}
+	marks := 0
+	for _, p := range builtin(t).All() {
+		var unseen []string
+		lines := slices.Concat(p.URCs, p.Banners)
+		for _, e := range p.Examples {
+			lines = append(lines, e.Model)
+		}
+		for _, l := range lines {
+			if !strings.Contains(shown, l) && !slices.Contains(unseen, l) {
+				unseen = append(unseen, l)
+			}
+		}
+		slices.Sort(unseen)
+		marks += len(unseen)
+		if !slices.Equal(unseen, p.Unseen) {
+			t.Errorf("%s: unseen = %q, want %q", p.File, p.Unseen, unseen)
+		}
+	}
+	t.Logf("%d lines and names are marked as seen nowhere", marks)
+}
+
+// What the table says of families that a technician would look up.
+func TestHow(t *testing.T) {
+	s := builtin(t)
+	for name, want := range map[string]string{
+		"3gpp":          "presence - cell - signal 3gpp reject 3gpp session 3gpp bytes - temp - slot - pco -",
+		"quectel-ec2x":  "presence own cell own signal own reject 3gpp session own bytes own temp own slot - pco -",
+		"huawei-balong": "presence - cell own signal own reject own session own bytes own temp - slot - pco -",
+		"quectel-m95":   "presence - cell - signal own reject 3gpp session 3gpp bytes - temp own slot - pco -",
+		"sierra-hl":     "presence - cell - signal own reject own session 3gpp bytes - temp - slot - pco -",
+	} {
+		p, ok := s.Get(name)
+		if !ok {
+			t.Fatal(name)
+		}
+		var got []string
+		for i, how := range p.How() {
+			got = append(got, Items[i].Name, how)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %s\nwant %s", name, strings.Join(got, " "), want)
 		}
 	}
 }
