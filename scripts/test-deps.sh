@@ -9,6 +9,7 @@ PATH=$PATH:/usr/sbin:/sbin
 table='
 mosquitto        mosquitto          the uplink against a real broker
 mosquitto_sub    mosquitto-clients  what an ordinary subscriber sees
+psql             postgresql         that a database keeps each message once, in order
 qemu-arm         qemu-user          that the ARM binaries run
 ip               iproute2           binding, routes and counters in network namespaces
 nft              nftables           dropped and rejected packets
