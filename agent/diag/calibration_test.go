@@ -599,6 +599,9 @@ func TestWhatIsSaidWithNineTenthsIsRightNineTimesInTen(t *testing.T) {
 	if r := all.rate(4); all.n[4] < 500 || r < 85 {
 		t.Errorf("what is said with 0.9 and more is right in %.1f %% of %d", r, all.n[4])
 	}
+	if confirmedWrong*1000 > verdicts[Confirmed] {
+		t.Errorf("%d of %d confirmed verdicts were wrong", confirmedWrong, verdicts[Confirmed])
+	}
 	if verdicts[AllWell]*200 > n {
 		t.Errorf("%d faults were called healthy", verdicts[AllWell])
 	}

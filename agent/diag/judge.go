@@ -306,7 +306,7 @@ func (k *Known) independent(c Code, ws []weighed) bool {
 		if !ok {
 			continue
 		}
-		if v >= 5 {
+		if v >= 5 && !w.rule.Echo {
 			chans[w.rule.Channel] = max(chans[w.rule.Channel], v)
 			sources[w.source] = true
 		}

@@ -482,6 +482,9 @@ func (k *Known) registrationRules(h *hits) {
 		switch reg.Stat {
 		case threegpp.RegDenied, threegpp.RegEmergency, threegpp.RegRLOS:
 			switch {
+			case k.attachRefused():
+				// The session that the attach asks for was refused: the denial is that
+				// refusal seen from outside (EMM 19), and no second witness.
 			case abroad:
 				h.add("denied_visited", src)
 			case k.onlyUs():
@@ -505,6 +508,17 @@ func (k *Known) registrationRules(h *hits) {
 			h.add("manual_operator", k.operator.src)
 		}
 	}
+}
+
+// attachRefused: on LTE the attach asks for a session, and that was refused of
+// late with a cause of its own (field-notes (d) 2).
+func (k *Known) attachRefused() bool {
+	for _, r := range k.rejects {
+		if r.rej.Cause.Protocol == threegpp.ESM && k.within(r.at, eventWindow) && informational(r.rej.Cause) == no {
+			return true
+		}
+	}
+	return false
 }
 
 // onlyUs reports whether a refusal that names no cause, or one that proves
@@ -1051,8 +1065,14 @@ func (k *Known) neighbourRules(h *hits) {
 		return // diagnosis.md §7: fleet facts live minutes; two hours is already generous
 	}
 	switch {
-	case n.SameCarrier >= 3 && 10*n.SameCarrierDown >= 3*n.SameCarrier:
+	case n.SameCarrierDown < 2 && n.SameCarrierDown > 0:
+		// One other machine may be down for any reason of its own.
+	case n.SamePoolDown >= 3 && n.SameCarrierDown <= n.SamePoolDown && n.SameCarrierDown < n.SameCarrier:
+		// Of the operator's machines only those of one pool are down.
+	case n.SameCarrier >= 3 && 2*n.SameCarrierDown >= n.SameCarrier:
 		h.add("neighbours_down", "backend", n.SameCarrierDown, n.SameCarrier)
+	case n.SameCarrier >= 3 && 10*n.SameCarrierDown >= 3*n.SameCarrier:
+		h.add("neighbours_some_down", "backend", n.SameCarrierDown, n.SameCarrier)
 	case n.SameCarrier >= 2 && n.SameCarrierDown == 0:
 		h.add("neighbours_fine", "backend", n.SameCarrier)
 	}

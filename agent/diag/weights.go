@@ -19,6 +19,7 @@ var weightsTOML string
 type Rule struct {
 	Channel string             `toml:"channel"`
 	Member  bool               `toml:"member"` // may tell arrears, over_quota, admin_suspended and expired_or_cancelled apart
+	Echo    bool               `toml:"echo"`   // rests on the word of another channel, so is no second witness beside it
 	Weights map[string]float64 `toml:"weights"`
 	EN      string             `toml:"en"`
 	ZH      string             `toml:"zh"`
