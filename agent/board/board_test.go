@@ -48,6 +48,8 @@ func TestTimeTrust(t *testing.T) {
 		{"a certificate lifts 1970 and vouches for nothing", []tell{{TimeTLS, right, time.Hour, true}}, time.Unix(3700, 0), 2 * time.Hour, false, right.Add(time.Hour), TimeNone},
 		{"a clock past the certificate is left alone", []tell{{TimeTLS, right, time.Hour, true}}, right.Add(48 * time.Hour), time.Hour, false, right.Add(48 * time.Hour), TimeNone},
 		{"a certificate does not hold NITZ up", []tell{{TimeTLS, right.Add(48 * time.Hour), time.Hour, true}, {TimeNITZ, right, time.Hour, true}}, right, time.Hour, false, right, TimeNITZ},
+		{"the year 10000, signed or not", []tell{{TimeCloud, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Hour, false}}, right, time.Hour, false, right, TimeNone},
+		{"a certificate of 9999", []tell{{TimeTLS, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Hour, false}}, right, time.Hour, false, right, TimeNone},
 		{"an unknown source", []tell{{"cell broadcast", right, time.Hour, false}}, time.Unix(3700, 0), time.Hour, false, time.Unix(3700, 0), TimeNone},
 		{"a crystal drifts 2 s a day", []tell{{TimeCloud, right, 0, true}}, right.Add(20*24*time.Hour + 40*time.Second), 20 * 24 * time.Hour, false, right.Add(20*24*time.Hour + 40*time.Second), TimeCloud},
 	} {

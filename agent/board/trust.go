@@ -35,6 +35,10 @@ const (
 // did not exist before.
 var NotBefore = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// notAfter is the latest time that is believed: beyond it a source is broken or lies,
+// and the years to come have no place in messages (RFC 3339 ends with 9999).
+var notAfter = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // told is one statement of a source: at mono it was wall.
 type told struct {
 	source TimeSource
@@ -68,10 +72,10 @@ type TimeTrust struct {
 }
 
 // Tell takes in what a source says the time was at mono. It reports whether it
-// was accepted: a time before NotBefore never is, nor what contradicts a better
+// was accepted: a time before NotBefore or after notAfter never is, nor what contradicts a better
 // source.
 func (t *TimeTrust) Tell(source TimeSource, wall time.Time, mono time.Duration) bool {
-	if wall.Before(NotBefore) {
+	if wall.Before(NotBefore) || wall.After(notAfter) {
 		return false
 	}
 	if source == TimeTLS {

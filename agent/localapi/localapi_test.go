@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -353,6 +354,40 @@ func TestDiagnosisOutlivesTheReadTimeout(t *testing.T) {
 	go func() { done <- serve(ctx, l, Handler(b), read) }()
 	if d, err := NewClient(path).Diagnose(t.Context(), func(Progress) {}); err != nil || d.Class != diag.Healthy {
 		t.Errorf("Diagnose = %+v, %v", d, err)
+	}
+	cancel()
+	<-done
+}
+
+// Somebody who asks and does not read holds a connection of 32 for a while only.
+func TestAClientThatDoesNotReadIsLetGo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.sock")
+	l, err := Listen(path, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done, wrote := make(chan error, 1), make(chan error, 1)
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, err := w.Write(make([]byte, 8<<20)) // more than a socket's buffers hold
+		wrote <- err
+	})
+	go func() { done <- serve(ctx, l, page, 30*time.Millisecond) }()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-wrote:
+		if err == nil {
+			t.Error("8 MB were taken by nobody")
+		}
+	case <-time.After(time.Minute):
+		t.Error("the answer still waits after a minute")
 	}
 	cancel()
 	<-done

@@ -138,6 +138,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, read time.Durati
 		Handler:           h,
 		ReadHeaderTimeout: min(headerTimeout, read),
 		ReadTimeout:       read,
+		WriteTimeout:      2 * read, // an answer that nobody reads; a stream's writes set their own
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		// Requests end with the agent: a diagnosis does not outlive it.

@@ -181,6 +181,13 @@ func (d *Document) root() (Root, error) {
 	if r.Version < 1 || r.Threshold < 1 || len(distinct) != len(r.Keys) || r.Threshold > len(r.Keys) || len(r.Keys) > maxKeys {
 		return r, protocol.Refuse(protocol.UpdateMalformed, "root %d: threshold %d of %d keys", r.Version, r.Threshold, len(distinct))
 	}
+	for _, text := range r.Keys {
+		// Base64 writes the same 32 bytes in four ways (two bits are spare): only one
+		// of them counts, or one key would sign for four.
+		if key, err := protocol.ParsePublicKey(text); err != nil || PublicKey(key) != text {
+			return r, protocol.Refuse(protocol.UpdateMalformed, "root %d: a key is not the base64 of 32 bytes as it is written", r.Version)
+		}
+	}
 	if _, err := time.Parse(time.RFC3339, r.Expires); err != nil {
 		return r, protocol.Refuse(protocol.UpdateMalformed, "root %d: expires %.32q is no time", r.Version, r.Expires)
 	}

@@ -247,6 +247,25 @@ func TestChooseForm(t *testing.T) {
 }
 
 // No bytes make the reader panic, and none pass without two signatures.
+// One key is one key, however its base64 is written: the last letter of 44 has two
+// spare bits, and a newline is skipped.
+func TestOneKeyDoesNotSignForTwo(t *testing.T) {
+	an := PublicKey(keyOf("an").Public().(ed25519.PublicKey))
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	last := strings.IndexByte(letters, an[42])
+	for name, again := range map[string]string{
+		"spare bits": an[:42] + string(letters[last^1]) + "=",
+		"newline":    an[:20] + "\n" + an[20:],
+		"the same":   an,
+	} {
+		r := rootOf(1, farOff, "an")
+		r.Keys = append(r.Keys, again)
+		if _, err := OwnRoot(bytesOf(t, signed(t, r, keys("an")...))); code(err) != protocol.UpdateMalformed {
+			t.Errorf("%s: a root of two keys that one signed: %v", name, err)
+		}
+	}
+}
+
 func FuzzJudge(f *testing.F) {
 	dev := device()
 	d := signed(f, sampleManifest(), keys("an", "bo")...)

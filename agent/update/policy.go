@@ -57,7 +57,8 @@ func (p Policy) Allow(l Line, now bool) (int64, *protocol.Refusal) {
 		if l.Unplaced {
 			return 0, protocol.Refuse(protocol.UpdateClock, "the plan's cycle is not known without a trusted clock")
 		}
-		room := int64(l.Quota/100)*int64(p.UntilPercent) - int64(l.Used)
+		until := l.Quota / 100 * uint64(p.UntilPercent) // 1 to 100, by the config's check
+		room := int64(min(until-min(until, l.Used), MaxBinary))
 		if room <= 0 {
 			return 0, protocol.Refuse(protocol.UpdateQuota, "%d of %d bytes of the plan are used; updates stop at %d %%", l.Used, l.Quota, p.UntilPercent)
 		}

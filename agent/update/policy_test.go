@@ -1,6 +1,7 @@
 package update
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -28,6 +29,8 @@ func TestWhenADownloadMayGo(t *testing.T) {
 		{name: "beyond it", change: func(l *Line, _ *Policy) { l.Used = 21_000_000 }, code: protocol.UpdateQuota},
 		{name: "beyond it, and urgent", change: func(l *Line, _ *Policy) { l.Used = 21_000_000 }, now: true, code: protocol.UpdateQuota},
 		{name: "no plan known", change: func(l *Line, _ *Policy) { l.Quota, l.Used = 0, 90_000_000 }, want: 1_500_000},
+		{name: "a plan of 2^64-1 bytes", change: func(l *Line, _ *Policy) { l.Quota = math.MaxUint64 }, want: 1_500_000},
+		{name: "more used than can be", change: func(l *Line, _ *Policy) { l.Used = math.MaxUint64 }, code: protocol.UpdateQuota},
 		{name: "by day", change: func(l *Line, _ *Policy) { l.Now = night.Add(3 * time.Hour) }, code: protocol.UpdateOffPeak},
 		{name: "by day, and urgent", change: func(l *Line, _ *Policy) { l.Now = night.Add(3 * time.Hour) }, now: true, want: 1_500_000},
 		{name: "by day, over Ethernet", change: func(l *Line, _ *Policy) { l.Now, l.OverData = night.Add(3*time.Hour), false }, want: MaxBinary},

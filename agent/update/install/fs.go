@@ -15,6 +15,7 @@ package install
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -100,6 +101,24 @@ func (f osFile) Size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+// openStick opens a file that somebody at the machine names. Only an ordinary one is
+// read: opening a FIFO waits for ever, and a terminal may be the modem's.
+func openStick(name string) (osFile, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return osFile{}, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not an ordinary file", name)
+	}
+	if err != nil {
+		_ = f.Close()
+		return osFile{}, err
+	}
+	return osFile{f}, nil
 }
 
 // maxState bounds a state file: the manifest is the largest.

@@ -356,7 +356,7 @@ func (r *Runner) advance(ctx context.Context) error {
 // readManifest fetches the document, or reads it from a stick.
 func (r *Runner) readManifest(ctx context.Context) (doc []byte, err error) {
 	if filepath.IsAbs(r.job.Source) {
-		f, err := os.Open(r.job.Source)
+		f, err := openStick(r.job.Source)
 		if err != nil {
 			return nil, protocol.Refuse(protocol.UpdateServer, "%v", err)
 		}
@@ -450,7 +450,7 @@ func (r *Runner) obtain(ctx context.Context, slot string) error {
 	var file File
 	var err error
 	if filepath.IsAbs(r.job.Source) {
-		file, err = OS{}.Open(filepath.Join(filepath.Dir(r.job.Source), r.form.Name), os.O_RDONLY)
+		file, err = openStick(filepath.Join(filepath.Dir(r.job.Source), r.form.Name))
 		if err != nil {
 			return protocol.Refuse(protocol.UpdateServer, "%v", err)
 		}
