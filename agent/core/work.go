@@ -53,6 +53,10 @@ func (c *Core) afterRound(RoundDone) {
 	c.maybeCycle()
 }
 
+// maxAskers bounds those who wait for one judgement: each gets the same answer, at
+// the plan's cost.
+const maxAskers = 8
+
 // answerAskers ends the wait of those who asked for a fresh judgement.
 func (c *Core) answerAskers() {
 	if !c.wantFresh {
@@ -358,6 +362,10 @@ func (c *Core) obey(cmd protocol.Command, retained bool) {
 		c.see("backend", diag.NeighboursFact{Neighbours: n})
 		c.reply(cmd.ID, nil, nil)
 	case "diagnose":
+		if len(c.askers) >= maxAskers {
+			c.reply(cmd.ID, fmt.Errorf("%d diagnoses are under way: wait for their answers", maxAskers), nil)
+			return
+		}
 		c.askers = append(c.askers, asker{command: cmd.ID})
 		c.refresh()
 	case "report":
