@@ -230,7 +230,7 @@ func TestConfirmedBinaryCrashesLater(t *testing.T) {
 			b.fs.cutAt = before + cut
 		}
 		for early := 0; ; early++ {
-			if exe, version, trial = b.boot(one, two); !b.fs.off && version == one.version {
+			if exe, version, _ = b.boot(one, two); !b.fs.off && version == one.version {
 				r = b.open(exe, version)
 				r.TellResult()
 				if !b.fs.off {

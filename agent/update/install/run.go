@@ -1,7 +1,6 @@
 package install
 
 import (
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -613,7 +612,7 @@ func (r *Runner) unpack(file File, slot string) error {
 		}
 		in, err = update.OpenDelta(old, size, packed)
 	} else {
-		in, err = gzip.NewReader(packed)
+		in, err = update.Gunzip(packed)
 	}
 	if err != nil {
 		return protocol.Refuse(protocol.UpdateMalformed, "%s: %v", f.Name, err)
