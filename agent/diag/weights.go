@@ -64,9 +64,12 @@ func ParseWeights(name, text string, base *Weights) (*Weights, error) {
 	if un := md.Undecoded(); len(un) > 0 {
 		return nil, fmt.Errorf("%s: unknown key %q; a row has channel, weights, en, zh, source", name, un[0].String())
 	}
-	for class := range w.Priors {
+	for class, percent := range w.Priors {
 		if !knownClass(class) {
 			return nil, fmt.Errorf("%s: [priors] %q is no diagnosis class", name, class)
+		}
+		if !(percent >= 0 && percent <= 1000) { // NaN too; the scale is any, per cent by habit
+			return nil, fmt.Errorf("%s: [priors] %s = %g is not from 0 to 1000", name, class, percent)
 		}
 	}
 	for id, r := range w.Rule {

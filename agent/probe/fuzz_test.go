@@ -1,9 +1,13 @@
 package probe
 
 import (
+	"bufio"
 	"bytes"
+	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -57,6 +61,48 @@ func FuzzHostOfTarget(f *testing.F) {
 		if u, err := url.Parse(s); err == nil && u.User != nil {
 			if p, ok := u.User.Password(); ok && len(p) > 3 && bytes.Contains([]byte(shown), []byte(p)) && !bytes.Contains([]byte(u.Host), []byte(p)) {
 				t.Errorf("%q shows the password", shown)
+			}
+		}
+	})
+}
+
+// What stands behind the address of a page may be a portal, another protocol, or
+// somebody who wants the log.
+func FuzzHTTPAnswer(f *testing.F) {
+	for _, s := range []string{
+		"HTTP/1.1 204 No Content\r\n\r\n",
+		"HTTP/1.1 302 Found\r\nLocation: http://portal.example/?msisdn=13900000042\r\nSet-Cookie: a=b\r\n\r\n",
+		"HTTP/1.0 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+		"HTTP/1.1 307\r\nLocation: //\x00\xff\r\n\r\n", "SSH-2.0-x\r\n", "HTTP/1.1 511 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+	} {
+		f.Add([]byte(s))
+	}
+	asked, err := url.Parse("http://page.example/generate_204")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), &http.Request{Method: http.MethodHead})
+		if err != nil {
+			return
+		}
+		resp.Body.Close()
+		o := judgeHTTP(asked, resp)
+		if o.result == "" || len(o.detail) > 300 || strings.ContainsAny(o.detail, "\x00\r\n\x1b?=&") && !strings.Contains(o.detail, " to ") {
+			t.Errorf("%q says %+v", b, o)
+		}
+		if o.result == OK && resp.StatusCode >= 400 {
+			t.Errorf("status %d is taken for the page", resp.StatusCode)
+		}
+	})
+}
+
+func FuzzResolvConf(f *testing.F) {
+	f.Add([]byte("nameserver 192.0.2.53\nnameserver fe80::1%wwan0\n# x\nsearch a b\nnameserver\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, a := range SystemResolvers(fstest.MapFS{"etc/resolv.conf": {Data: b}}) {
+			if !a.IsValid() || a.Addr().IsUnspecified() || a.Addr().IsLoopback() {
+				t.Errorf("%q gives %v", b, a)
 			}
 		}
 	})

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -341,19 +340,13 @@ func (c *sessionCache) save() error {
 	if err := json.NewEncoder(&buf).Encode(saved); err != nil {
 		return fmt.Errorf("tls sessions: %w", err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(c.file), ".tls-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("tls sessions: %w", err)
-	}
-	_, err = tmp.Write(buf.Bytes())
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
+	tmp := c.file + ".tmp" // one name: power cuts leave one file, not one each
+	err := os.WriteFile(tmp, buf.Bytes(), 0o600)
 	if err == nil {
-		err = os.Rename(tmp.Name(), c.file)
+		err = os.Rename(tmp, c.file)
 	}
 	if err != nil {
-		os.Remove(tmp.Name())
+		os.Remove(tmp)
 		return fmt.Errorf("tls sessions: %w", err)
 	}
 	return nil

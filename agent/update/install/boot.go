@@ -27,8 +27,14 @@ func (d Dir) Slots() (update.Slots, error) {
 	if err := d.load(slotsFile, &s); err != nil {
 		return update.Slots{}, err
 	}
+	// Nothing outside of the directory is ever started or dropped.
+	if c, t := s.Current, s.Trial; c != nil && !isSlot(c.Slot) || t != nil && !isSlot(t.Slot) {
+		return update.Slots{}, errors.New("a slot that is neither a nor b")
+	}
 	return s, nil
 }
+
+func isSlot(name string) bool { return name == "a" || name == "b" }
 
 func (d Dir) keep(s update.Slots) error { return d.save(slotsFile, s) }
 
