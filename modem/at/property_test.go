@@ -48,7 +48,12 @@ var faults = []string{
 	"prompt", "prompt never comes", "error in place of a prompt",
 }
 
-func (u *unruly) do(fault string) { u.did[fault]++ }
+// do counts a fault; modem and host both cause some.
+func (u *unruly) do(fault string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.did[fault]++
+}
 
 func (u *unruly) send(s string) { u.on().send(s) }
 
