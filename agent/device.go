@@ -104,7 +104,7 @@ func openModem(ctx context.Context, spec modem.Spec) (Modem, error) {
 // modemSpec says which modem the config means.
 func modemSpec(cfg config.Config, rec *modem.Recorder) modem.Spec {
 	m := cfg.Modem
-	spec := modem.Spec{Baud: m.Baud, Recorder: rec}
+	spec := modem.Spec{Baud: m.Baud, Timeout: m.CommandTimeout.Std(), Recorder: rec}
 	if m.Profile != "auto" {
 		spec.Profile = m.Profile
 	}

@@ -116,6 +116,9 @@ type Spec struct {
 	Profile string
 	// Profiles are those known; nil: the built-in ones.
 	Profiles *profile.Set
+	// Timeout is for the commands of a query whose profile names none; 0:
+	// profile.DefaultTimeout.
+	Timeout time.Duration
 	// Recorder, when set, is told of all traffic.
 	Recorder *Recorder
 }
@@ -152,6 +155,7 @@ type Event struct {
 // goroutines; commands take turns.
 type Modem struct {
 	port     string
+	timeout  time.Duration // see Spec
 	line     *at.Dialogue
 	profiles *profile.Set
 	family   *shared
@@ -250,7 +254,7 @@ func open(ctx context.Context, c candidate, bound time.Duration, family *profile
 		return nil, err
 	}
 	m := &Modem{
-		port: c.name, profiles: profiles, family: &shared{},
+		port: c.name, timeout: spec.Timeout, profiles: profiles, family: &shared{},
 		events: make(chan Event, eventQueue), closed: make(chan struct{}),
 	}
 	m.family.p.Store(family)
@@ -415,8 +419,12 @@ func (m *Modem) Ask(ctx context.Context, q Query) []Answer {
 	if !ok {
 		return append(answers, Answer{Query: q, At: time.Now(), Err: fmt.Errorf("modem: %s: %w (profile %s)", q, ErrNotSupported, m.Profile().Name)})
 	}
+	timeout := r.Timeout
+	if timeout == profile.DefaultTimeout && m.timeout > 0 {
+		timeout = m.timeout
+	}
 	for _, cmd := range r.Commands {
-		a := m.ask(ctx, q, cmd, r.Timeout)
+		a := m.ask(ctx, q, cmd, timeout)
 		answers = append(answers, a)
 		if m.line.Err() != nil || ctx.Err() != nil || r.Any && a.Accepted() {
 			break

@@ -213,6 +213,26 @@ func TestSilenceIsAFact(t *testing.T) {
 	})
 }
 
+// modem.command_timeout holds where the profile names no time of its own.
+func TestTimeoutOfTheConfig(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		p := modemtest.Pipe(ctx, scenario(t, ec20+"+COPS? -> silence\n+QIACT? -> silence\n"), modemtest.NewClock(1))
+		m, err := Open(ctx, Spec{Timeout: 2 * time.Second, Opener: func(context.Context) (io.ReadWriteCloser, error) { return p, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		if a := m.Ask(ctx, Operator); a[0].Took != 2*time.Second {
+			t.Errorf("+COPS? timed out after %v", a[0].Took)
+		}
+		if a := m.Ask(ctx, Contexts); a[1].Took != 10*time.Second { // as the profile of EC2x says
+			t.Errorf("%s timed out after %v", a[1].Command, a[1].Took)
+		}
+	})
+}
+
 func TestQueryThatTheFamilyCannotAnswer(t *testing.T) {
 	play(t, scenario(t, "a stranger\n-- device --\nmanufacturer Nobody\nmodel N1\n-- modem --\nreg home\n"), func(t *testing.T, m *Modem, _ *modemtest.PipePort) {
 		if m.Profile().Name != "3gpp" {
