@@ -17,7 +17,6 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/explain"
 	"cellwarden/agent/localapi"
-	"cellwarden/agent/text"
 	"cellwarden/modem"
 	"cellwarden/modem/profile"
 )
@@ -30,6 +29,7 @@ func Hooks(version string) cli.Hooks {
 		Profiles:       profilesVerb,
 		Config:         configVerb,
 		DiagnoseDirect: diagnoseDirect,
+		Lang:           deviceLang,
 		More:           []cli.Verb{targetVerb},
 	}
 }
@@ -110,30 +110,28 @@ func explainVerb(ctx context.Context, args []string, env cli.Env) int {
 	case *reset:
 		return cli.Priors(ctx, []string{"reset"}, env)
 	case *priors && f.NArg() == 0:
-		return cli.Priors(ctx, []string{"show", "--lang", string(pickLang(*lang, env))}, env)
+		return cli.Priors(ctx, []string{"show", "--lang", string(env.Lang(*lang))}, env)
 	}
 	table, err := loadWeights(*weights)
 	if err != nil {
 		return failed(env, err)
 	}
-	code, err := explain.Files(env.Stdout, f.Args(), explain.Options{JSON: *asJSON, Trace: *trace, Lang: pickLang(*lang, env), Weights: table, Priors: *priors})
+	code, err := explain.Files(env.Stdout, f.Args(), explain.Options{JSON: *asJSON, Trace: *trace, Lang: env.Lang(*lang), Weights: table, Priors: *priors})
 	if err != nil {
 		return failed(env, err)
 	}
 	return code
 }
 
-func pickLang(flag string, env cli.Env) text.Lang {
-	for _, v := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
-		if s := env.Getenv(v); s != "" {
-			return text.Pick(flag, s)
-		}
+// deviceLang is what the config says; only root and the agent may be able to read it.
+func deviceLang() string {
+	b, err := os.ReadFile(config.DefaultPath)
+	if err != nil {
+		return ""
 	}
-	return text.Pick(flag, "")
+	return config.Lang(string(b))
 }
 
-// profilesVerb lists the families in the columns of a console; where a profile's facts
-// are from stands in its file.
 // profilesVerb prints a table of the modem families: how each answers what is
 // asked of it, and where the facts are from.
 func profilesVerb(_ context.Context, _ []string, env cli.Env) int {

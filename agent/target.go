@@ -82,7 +82,7 @@ func targetsVerb(_ context.Context, args []string, env cli.Env) int {
 			return failed(env, fmt.Errorf("target check: this board is not known; name one of: cellwarden target list, or write %s (firmware-targets/README.md)",
 				filepath.Join(filepath.Dir(*path), config.BoardFile)))
 		}
-		return targetCheck(env, b, *root, *asJSON, pickLang(*lang, env))
+		return targetCheck(env, b, *root, *asJSON, env.Lang(*lang))
 	}
 	return failed(env, fmt.Errorf("target: say list, show NAME or check"))
 }

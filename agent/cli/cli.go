@@ -49,7 +49,8 @@ type Hooks struct {
 	Config   Func
 	// DiagnoseDirect judges the modem at port without a daemon.
 	DiagnoseDirect func(ctx context.Context, port string, progress func(localapi.Progress)) (diag.Diagnosis, error)
-	More           []Verb // further verbs, listed after the built-in ones
+	Lang           func() string // the device's language, where neither --lang nor the locale says one
+	More           []Verb        // further verbs, listed after the built-in ones
 }
 
 // Verb is one row of the table.
@@ -111,13 +112,13 @@ func Main(args []string, env Env) int {
 			continue
 		}
 		if v.Do == nil {
-			return env.fail(env.lang(""), &localapi.Error{Err: fmt.Errorf("%s: not in this build", name), Hint: "not_supported"})
+			return env.fail(env.Lang(""), &localapi.Error{Err: fmt.Errorf("%s: not in this build", name), Hint: "not_supported"})
 		}
 		return v.Do(ctx, rest, env)
 	}
 	fmt.Fprintf(env.Stderr, "cellwarden: unknown verb %q\n", name)
 	if near := nearest(name, verbs); near != "" {
-		env.hint(env.lang(""), "unknown_verb", "cellwarden "+near)
+		env.hint(env.Lang(""), "unknown_verb", "cellwarden "+near)
 	}
 	fmt.Fprintln(env.Stderr)
 	env.help(env.Stderr, verbs)
@@ -126,7 +127,7 @@ func Main(args []string, env Env) int {
 
 // help lists the verbs.
 func (e Env) help(w io.Writer, verbs []Verb) {
-	lang := e.lang("")
+	lang := e.Lang("")
 	fmt.Fprint(w, "usage: cellwarden VERB [flags]\n\n")
 	for _, v := range verbs {
 		said := v.Summary
@@ -183,7 +184,7 @@ func (e Env) flags(verb string) *flags {
 	f := &flags{FlagSet: flag.NewFlagSet(verb, flag.ContinueOnError), env: e}
 	f.SetOutput(io.Discard) // errors are printed once, below
 	f.json = f.Bool("json", false, "print JSON")
-	f.lang = f.String("lang", "", "zh or en; default from LC_ALL or LANG")
+	f.lang = f.String("lang", "", "zh or en; default from LC_ALL or LANG, else the config")
 	f.socket = f.String("socket", "", "the daemon's socket")
 	return f
 }
@@ -250,8 +251,14 @@ func (f *flags) client() *localapi.Client {
 	return localapi.NewClient(path)
 }
 
-// lang is the language: flag, else locale.
-func (e Env) lang(flag string) text.Lang { return text.Pick(flag, e.locale()) }
+// Lang is the language: flag, else locale, else the device's.
+func (e Env) Lang(flag string) text.Lang {
+	locale := e.locale()
+	if named, _, _ := strings.Cut(locale, "."); flag == "" && (named == "" || named == "C" || named == "POSIX") && e.Hooks.Lang != nil {
+		flag = e.Hooks.Lang()
+	}
+	return text.Pick(flag, locale)
+}
 
 func (e Env) locale() string {
 	for _, k := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {

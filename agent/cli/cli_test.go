@@ -512,3 +512,19 @@ func TestHelpInChinese(t *testing.T) {
 		t.Errorf("not Chinese:\n%s", out)
 	}
 }
+
+// A serial console has no locale: there the device's language speaks.
+func TestLanguageOfTheDevice(t *testing.T) {
+	for _, tt := range []struct {
+		flag, locale, device string
+		want                 text.Lang
+	}{
+		{"", "", "zh", text.ZH}, {"", "C.UTF-8", "zh", text.ZH}, {"", "POSIX", "zh", text.ZH}, {"", "", "", text.EN},
+		{"", "en_US.UTF-8", "zh", text.EN}, {"", "zh_CN.UTF-8", "en", text.ZH}, {"en", "", "zh", text.EN},
+	} {
+		env := Env{Getenv: func(string) string { return tt.locale }, Hooks: Hooks{Lang: func() string { return tt.device }}}
+		if got := env.Lang(tt.flag); got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+}

@@ -15,7 +15,7 @@ func Priors(ctx context.Context, args []string, env Env) int {
 	if !ok {
 		return code
 	}
-	lang := env.lang(*f.lang)
+	lang := env.Lang(*f.lang)
 	switch {
 	case len(ops) == 0 || ops[0] == "show":
 	case ops[0] == "reset":

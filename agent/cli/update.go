@@ -22,7 +22,7 @@ func updateVerb(ctx context.Context, args []string, env Env) int {
 	if !ok {
 		return code
 	}
-	lang := env.lang(*f.lang)
+	lang := env.Lang(*f.lang)
 	c := f.client()
 	if ops[0] == "status" {
 		st, err := c.Status(ctx)

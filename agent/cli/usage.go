@@ -22,7 +22,7 @@ func usage(ctx context.Context, args []string, env Env) int {
 	if _, code, ok := f.parse(args, 0, 0); !ok {
 		return code
 	}
-	lang := env.lang(*f.lang)
+	lang := env.Lang(*f.lang)
 	c := f.client()
 	u, err := c.Usage(ctx)
 	if err != nil {

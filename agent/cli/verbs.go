@@ -27,7 +27,7 @@ func status(ctx context.Context, args []string, env Env) int {
 	if _, code, ok := f.parse(args, 0, 0); !ok {
 		return code
 	}
-	lang := env.lang(*f.lang)
+	lang := env.Lang(*f.lang)
 	st, err := f.client().Status(ctx)
 	if err != nil {
 		return env.fail(lang, err)
@@ -50,7 +50,7 @@ func diagnose(ctx context.Context, args []string, env Env) int {
 	if _, code, ok := f.parse(args, 0, 0); !ok {
 		return code
 	}
-	lang := env.lang(*f.lang)
+	lang := env.Lang(*f.lang)
 	progress := func(p localapi.Progress) { env.progress(lang, p) }
 	if *f.json {
 		progress = func(localapi.Progress) {}
@@ -141,7 +141,7 @@ func event(ctx context.Context, args []string, env Env) int {
 	if *data != "" && *file != "" {
 		return f.wrong(errors.New("--data and --data-file exclude each other"))
 	}
-	lang := env.lang(*f.lang)
+	lang := env.Lang(*f.lang)
 	e := localapi.Event{Name: ops[1], Level: *level, At: *at}
 	if *data != "" {
 		e.Data = json.RawMessage(*data)
@@ -207,7 +207,7 @@ func bundle(ctx context.Context, args []string, env Env) int {
 	if *scenario {
 		record = f.client().RecordScenario
 	}
-	lang := env.lang(*f.lang)
+	lang := env.Lang(*f.lang)
 	if *out == "-" {
 		if env.TTY {
 			return f.wrong(errors.New("standard output is a terminal: name a file with -o"))
@@ -249,7 +249,7 @@ func confirm(ctx context.Context, args []string, env Env) int {
 	if !ok {
 		return code
 	}
-	lang := env.lang(*f.lang)
+	lang := env.Lang(*f.lang)
 	class := diag.Code(ops[0])
 	if err := f.client().Confirm(ctx, localapi.Confirmation{Class: class, By: *by, Note: *note}); err != nil {
 		return env.fail(lang, err)
