@@ -2,7 +2,7 @@
 # The packages in whole systems: lintian, a Debian root with the SysV script, one of
 # armhf under an emulator, and one that boots systemd. As root on a Debian machine
 # with the network it installs what it needs; else it says what that is. Takes some
-# ten minutes and 2 GB below TMPDIR. CELLWARDEN_DEBIAN_MIRROR is another mirror.
+# eleven minutes and 2 GB below TMPDIR. CELLWARDEN_DEBIAN_MIRROR is another mirror.
 #
 #   scripts/test-packages.sh [TEST]    a pattern as for go test -run
 set -eu

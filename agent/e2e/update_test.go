@@ -26,8 +26,8 @@ import (
 
 // An agent that updates itself by command, over mosquitto and a web server that
 // cuts its connections: a delta that is confirmed, a release that crashes, a whole
-// one with a kill -9 in the download and another in the trial, one that hangs, and
-// offers that are refused.
+// one with a kill -9 in the download and another in the trial, one that hangs, offers
+// that are refused, and a confirmed one that dies early until it is left.
 func TestUpdateOverTheAir(t *testing.T) {
 	t.Parallel()
 	b := newBroker(t, nil, "127.0.0.1", "")
@@ -185,6 +185,24 @@ confirm_within = "2m"
 	})
 	out, _, _ := m.run("update", "status")
 	hasAll(t, "update status", out, "v1.3.0", "slot b", "v1.0.0", "taken back before", "v1.4.0 was taken back")
+
+	// Days later it dies early at each start: the installed binary takes over, and what
+	// was confirmed stays the floor.
+	deaths := 0
+	for m.status().Version == "v1.3.0" && deaths < 12 {
+		m.kill()
+		m.start()
+		deaths++
+	}
+	if deaths != 8 || m.status().Version != "v1.0.0" {
+		t.Errorf("after %d deaths %s runs", deaths, m.status().Version)
+	}
+	if u := hears("v1.3.0", "rolled_back"); u.Code != protocol.UpdateCrashed || u.Runs != "v1.0.0" {
+		t.Errorf("the backend hears %+v", u)
+	}
+	if u := m.status().Update; u.Floor != "v1.3.0" || u.Failed != "v1.3.0" || u.Slot != "" {
+		t.Errorf("update status %+v", u)
+	}
 	m.stop()
 }
 
