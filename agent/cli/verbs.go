@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"cellwarden/agent/diag"
@@ -251,6 +252,13 @@ func confirm(ctx context.Context, args []string, env Env) int {
 	}
 	lang := env.Lang(*f.lang)
 	class := diag.Code(ops[0])
+	if !slices.Contains(diag.Classes, class) {
+		fmt.Fprintf(env.Stderr, "cellwarden confirm: no class %q\n", ops[0])
+		for _, c := range diag.Classes {
+			fmt.Fprintf(env.Stderr, "  %s%s\n", pad(string(c), 24), text.Class(lang, c).Title)
+		}
+		return exitFail
+	}
 	if err := f.client().Confirm(ctx, localapi.Confirmation{Class: class, By: *by, Note: *note}); err != nil {
 		return env.fail(lang, err)
 	}
