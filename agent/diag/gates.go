@@ -278,7 +278,7 @@ func (k *sight) pathGates() (path, service GateState) {
 			lostUDP++
 		}
 	}
-	if lostUDP >= 2 {
+	if _, failed := k.connectFailed(); failed || lostUDP >= 2 {
 		service = GateFailed
 	}
 	if tx, rx, ok := k.countersMoved(); ok && tx > 1000 && rx == 0 && !pingOK {

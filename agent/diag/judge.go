@@ -296,6 +296,9 @@ func (k *sight) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
 // independent reports whether a verdict may be called confirmed: two channels
 // speak for it, or one whose word is beyond doubt, and nothing strong against.
 func (k *Known) independent(c Code, ws []weighed) bool {
+	if (c == SuspendedUnspecified || slices.Contains(members, c)) && k.simGate() == GateUnknown && len(k.rejects) == 0 {
+		return false // nobody read the card, and a locked one is denied too
+	}
 	chans, sources := map[string]float64{}, map[string]bool{}
 	against := 0.0
 	for _, w := range ws {
@@ -306,7 +309,7 @@ func (k *Known) independent(c Code, ws []weighed) bool {
 		if !ok {
 			continue
 		}
-		if v >= 5 && !w.rule.Echo {
+		if v >= 5 && !w.rule.Echo && !(strings.HasPrefix(w.hit.rule, "platform_") && k.platformAged()) {
 			chans[w.rule.Channel] = max(chans[w.rule.Channel], v)
 			sources[w.source] = true
 		}

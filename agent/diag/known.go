@@ -335,7 +335,7 @@ func (k *Known) observeModem(o Observation) {
 	switch f := o.Fact.(type) {
 	case threegpp.Done:
 		k.alive(o)
-		if activates(f.Command) {
+		if activates(f.Command) && !startsDial(f.Command) {
 			k.refusals = nil
 		}
 		if opensSession(f.Command) {
@@ -700,16 +700,25 @@ func activates(command string) bool {
 
 // opensSession reports whether the OK to command means that a session stands.
 // To an attach or an operator choice it does not, and commands that only start
-// a dial (^NDISDUP, +NETOPEN, +XIIC, +MIPCALL, $QCRMCALL) tell the result later.
+// a dial tell the result later.
 func opensSession(command string) bool {
 	if !activates(command) {
 		return false
 	}
 	switch commandName(command) {
-	case "+CGATT", "+COPS", "^NDISDUP", "+NETOPEN", "+XIIC", "+MIPCALL", "$QCRMCALL", "$MYNETACT", "+KCNXUP", "+ZIPCALL":
+	case "+CGATT", "+COPS":
 		return false
 	}
-	return true
+	return !startsDial(command)
+}
+
+// startsDial reports whether the OK to command only says that a dial has begun.
+func startsDial(command string) bool {
+	switch commandName(command) {
+	case "^NDISDUP", "+NETOPEN", "+XIIC", "+MIPCALL", "$QCRMCALL", "$MYNETACT", "+KCNXUP", "+ZIPCALL":
+		return true
+	}
+	return false
 }
 
 // readBack reports whether source answers with the last cause on record, which

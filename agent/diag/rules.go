@@ -874,6 +874,9 @@ func (k *sight) pathRules(h *hits) {
 		}
 	case third == yes && own == no && k.slowedPlan() && !u.answered("own"):
 		h.add("slow_or_dead", "probe:own")
+	case third == yes && own == no && u.onlyConnects:
+		h.add("own_dead_thin", "probe:own")
+		h.add("path_ok", "probe:third_party")
 	case third == yes && own == no:
 		h.add("own_dead", "probe:own")
 		h.add("path_ok", "probe:third_party")
@@ -971,9 +974,33 @@ func (k *Known) moduleService(h *hits, pingOK bool) {
 	if src, closed := k.serviceClosed(); closed {
 		h.add("service_closed", src)
 	}
+	if r, failed := k.connectFailed(); failed {
+		switch {
+		case pingOK && (r == "refused" || r == "timeout"):
+			h.add("connect_failed_ping", "at", r)
+		default:
+			h.add("connect_failed", "at", r)
+		}
+	}
 	if lostUDP >= 2 && !pingOK {
 		h.add("datagrams_lost", "at")
 	}
+}
+
+// connectFailed: the newest connection that the module's own stack tried did not
+// come about, and how. What failed in TLS or was closed is told by itself.
+func (k *Known) connectFailed() (result string, failed bool) {
+	for _, p := range k.modProbe {
+		switch v := p.value; {
+		case !k.within(p.at, probeWindow):
+		case v.Probe == "tcp" || v.Probe == "mqtt" || v.Probe == "http":
+			result, failed = v.Result, !v.OK && v.Result != "tls_error"
+		}
+	}
+	if _, closed := k.serviceClosed(); closed {
+		return "", false
+	}
+	return result, failed
 }
 
 // serviceClosed: the module had a connection and the far end closed it, the

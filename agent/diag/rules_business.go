@@ -153,6 +153,13 @@ func (k *Known) expiryRules(h *hits, p protocol.Plan) {
 	}
 }
 
+// platformAged: what the platform last said is so old that it names a candidate
+// and bears no witness.
+func (k *Known) platformAged() bool {
+	as, dated := wall(k.simStatus.value.Status.AsOf)
+	return dated && k.Now.Trusted && k.Now.Wall.Sub(as) > platformOld
+}
+
 // platformRules read what the SIM platform last said, with its age. Stale news
 // loses against newer facts (sim-lifecycle.md §3: figures lag by a day).
 func (k *Known) platformRules(h *hits) {

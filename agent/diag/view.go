@@ -478,6 +478,9 @@ type userPlane struct {
 	carrierOK  bool         // DNS of the carrier answered last
 	unanswered int          // probes that met silence
 	tested     map[string]bool
+	// onlyConnects: of others it is only known that a port opens, of the own service
+	// only that what comes after that is silent: a slow line does both.
+	onlyConnects bool
 }
 
 func (k *Known) userPlane() userPlane {
@@ -551,6 +554,8 @@ func (k *Known) userPlane() userPlane {
 	if changes[true] > 0 && changes[false] > 0 {
 		u.flips = changes[true] + changes[false]
 	}
+	u.onlyConnects = state["tls/third_party"] != "ok" && state["http/third_party"] != "ok" &&
+		u.last["own"].Result == "timeout" && state["tcp/own"] != "timeout"
 	for key, r := range state {
 		if strings.HasSuffix(key, "/carrier") && r == "ok" {
 			u.carrierOK = true

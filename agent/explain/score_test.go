@@ -160,6 +160,7 @@ func TestCorpus(t *testing.T) {
 		{"corpus/cases-open.json", 95, 95, 0, 0},
 		{"own-cases.json", 98, 90, 0, 0}, // some own cases accept declining
 		{"dialect-cases.json", 98, 90, 0, 0},
+		{"adverse-cases.json", 98, 90, 0, 0},
 	} {
 		t.Run(strings.TrimSuffix(filepath.Base(tc.file), ".json"), func(t *testing.T) {
 			s := scoreOf(load(t, tc.file))

@@ -12,7 +12,7 @@ import (
 // file, and the lines that score.py ends with.
 func TestScoreTable(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("\n| class | recorded | composed | own | dialects |\n|---|---|---|---|---|\n")
+	b.WriteString("\n| class | recorded | composed | own | dialects | adverse |\n|---|---|---|---|---|---|\n")
 	var scores []score
 	for _, file := range allFiles {
 		scores = append(scores, scoreOf(load(t, file)))

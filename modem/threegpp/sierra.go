@@ -49,6 +49,28 @@ func gstatusBlock(_ *subcommand, lines []string) []Fact {
 	return facts
 }
 
+// pcinfoBlock reads AT!PCINFO?, who keeps the radio off: "LPM voters - Temp:1,
+// Volt:0, User:0, W_DISABLE:0".
+func pcinfoBlock(_ *subcommand, lines []string) []Fact {
+	var facts []Fact
+	for _, text := range lines {
+		_, voters, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(text, " ", "")), "lpmvoters-")
+		if !strings.Contains(voters, ":1") {
+			continue
+		}
+		cell := noCell("!PCINFO")
+		cell.State = CampLowPower
+		facts = append(facts, cell)
+		switch {
+		case strings.Contains(voters, "temp:1"):
+			facts = append(facts, PowerState{Alarm: "overheated"})
+		case strings.Contains(voters, "volt:1"):
+			facts = append(facts, PowerState{Alarm: "undervoltage"})
+		}
+	}
+	return facts
+}
+
 // cutPair takes one "key: value" off a line.
 func cutPair(s string) (key, v, rest string) {
 	key, s, ok := strings.Cut(s, ":")

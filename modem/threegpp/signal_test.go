@@ -70,6 +70,11 @@ func TestSignals(t *testing.T) {
 			cell(CampUnknown, "lte", "26225", "DEAB", "", -1, 6400, -1, "#RFSTS"), sig("lte", "#RFSTS", dB(-69), dB(-99), dB(-9), nil)}},
 		{"Air780E", "AT+EEMGINFO?", []string{"+EEMLTESVC:1120, 2, 0, 13112, 77, 38950, 38950, 40, 5, 50, 23, 24, 2, 10, 0, 1, 0, 929, 118, 0,1, 219511489, 2"}, []Fact{
 			cell(CampUnknown, "lte", "46000", "3338", "D157AC1", 77, 38950, 40, "+EEMLTESVC"), sig("lte", "+EEMLTESVC", nil, dB(-91), dB(-8.5), nil)}},
+		{"MC7455 kept off by its pin", "AT!PCINFO?", []string{"State: LowPowerMode", "LPM voters - Temp:0, Volt:0, User:0, W_DISABLE:1, IMSWITCH:0, BIOS:0", "LPM persistence - None", "OK"}, []Fact{
+			cell(CampLowPower, "", "", "", "", -1, -1, -1, "!PCINFO"), Done{"!PCINFO?"}}},
+		{"MC7455 too hot", "AT!PCINFO?", []string{"State: LowPowerMode", "LPM voters - Temp:1, Volt:0, User:0, W_DISABLE:0", "OK"}, []Fact{
+			cell(CampLowPower, "", "", "", "", -1, -1, -1, "!PCINFO"), PowerState{Alarm: "overheated"}, Done{"!PCINFO?"}}},
+		{"MC7455 on", "AT!PCINFO?", []string{"State: Online", "LPM voters - Temp:0, Volt:0, User:0, W_DISABLE:0", "OK"}, []Fact{Done{"!PCINFO?"}}},
 		{"EM7455", "AT!GSTATUS?", []string{"!GSTATUS: ", "Current Time:  53\t\tTemperature: 36", "Reset Counter: 1\t\tMode:        ONLINE",
 			"System mode:   LTE        \tPS state:    Attached", "LTE band:      B4     \tLTE bw:      10 MHz", "LTE Rx chan:   2175\tLTE Tx chan: 20175",
 			"EMM state:     Registered     \tNormal Service", "RRC state:     RRC Idle", "PCC RxM RSSI:  -74\tRSRP (dBm):  -103", "Tx Power:      0\tTAC:         2F0E (12046)",

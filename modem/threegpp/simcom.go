@@ -170,7 +170,8 @@ func parseSTATE(l line) []Fact {
 		return one(ModemProbe{Probe: "tcp", OK: true, Result: "ok"})
 	case "IP INITIAL", "IP START", "IP CONFIG", "IP GPRSACT", "IP STATUS", "IP PROCESSING",
 		"TCP CONNECTING", "UDP CONNECTING", "TCP CLOSING", "UDP CLOSING", "TCP CLOSED", "UDP CLOSED",
-		"SERVER LISTENING":
+		"SERVER LISTENING",
+		"ONLINE", "LOWPOWERMODE": // of Sierra's !PCINFO, whose voters tell more
 		return quiet
 	}
 	return nil
@@ -208,7 +209,11 @@ func parseNETOPEN(l line) []Fact {
 	if l.cmd != nil && l.cmd.op == "?" {
 		up = n == 1
 	}
-	return one(ContextState{CID: simcomContext, Active: up})
+	facts := one(ContextState{CID: simcomContext, Active: up})
+	if !up && (l.cmd == nil || l.cmd.op != "?") {
+		facts = append(facts, Refusal{Command: "+NETOPEN", Final: "ERROR", Code: -1, Text: l.body})
+	}
+	return facts
 }
 
 // parseCPING reads +CPING: 1 a packet came back, 2 one was lost, 3 the summary

@@ -141,7 +141,7 @@ var blocks = map[string]func(c *subcommand, lines []string) []Fact{
 	"+CICCID": iccidBlock, "%XICCID": iccidBlock, "#CCID": iccidBlock, "+NCCID": iccidBlock,
 	"I": identityBlock, "+CGMI": identityBlock, "+CGMM": identityBlock, "+CGMR": identityBlock,
 	"+GMI": identityBlock, "+GMM": identityBlock, "+GMR": identityBlock,
-	"+CIFSR": addressBlock, "+CMGR": smsBlock, "+CMGL": smsBlock, "!GSTATUS": gstatusBlock, "!BAND": bandBlock, "+GTCCINFO": gtccinfoBlock, "+NUESTATS": nuestatsBlock,
+	"+CIFSR": addressBlock, "+CMGR": smsBlock, "+CMGL": smsBlock, "!GSTATUS": gstatusBlock, "!PCINFO": pcinfoBlock, "!BAND": bandBlock, "+GTCCINFO": gtccinfoBlock, "+NUESTATS": nuestatsBlock,
 }
 
 // blockOf is the block parser of a command, nil when it has none. A test
