@@ -132,40 +132,59 @@ func deviceLang() string {
 	return config.Lang(string(b))
 }
 
-// profilesVerb prints a table of the modem families: how each answers what is
-// asked of it, and where the facts are from.
-func profilesVerb(_ context.Context, _ []string, env cli.Env) int {
-	head := []string{"PROFILE"}
-	for _, i := range profile.Items {
-		head = append(head, strings.ToUpper(i.Name))
-	}
-	rows := [][]string{append(head, "FAMILIES", "SOURCES")}
-	for _, r := range profile.Table() {
-		sources := strings.Join(r.Sources, "; ")
-		if len(r.Unseen) > 0 {
-			sources += "; in no capture or manual here: " + strings.Join(r.Unseen, ", ")
-		}
-		row := append([]string{r.Name}, r.How...)
-		rows = append(rows, append(row, strings.Join(r.Families, ", "), sources))
-	}
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row[:len(row)-1] {
-			width[i] = max(width[i], len(cell))
-		}
+// profilesVerb prints the modem families in the columns of a console: how each
+// answers what is asked of it, then its models and where the facts are from.
+func profilesVerb(_ context.Context, args []string, env cli.Env) int {
+	f := flags("profiles", env)
+	if err := f.Parse(args); err != nil || f.NArg() > 0 {
+		return explain.ExitFailed
 	}
 	var out strings.Builder
-	for _, row := range rows {
-		for i, cell := range row {
-			fmt.Fprintf(&out, "%-*s  ", width[i], cell)
-		}
-		out.WriteString("\n")
+	fmt.Fprintf(&out, "%-*s", profileColumn, "PROFILE")
+	for _, i := range profile.Items {
+		out.WriteString(strings.ToUpper(i.Name) + "  ")
 	}
-	out.WriteString("\nown: as the family documents. 3gpp: not documented, the 3GPP way. -: neither, so it is not asked.\n")
-	if _, err := io.WriteString(env.Stdout, strings.ReplaceAll(out.String(), "  \n", "\n")); err != nil {
-		return failed(env, err)
+	for _, r := range profile.Table() {
+		fmt.Fprintf(&out, "\n%-*s", profileColumn, r.Name)
+		for i, how := range r.How {
+			fmt.Fprintf(&out, "%-*s", len(profile.Items[i].Name)+2, how)
+		}
+	}
+	out.WriteString("\n\nown: as the family documents. 3gpp: not documented, the 3GPP way.\n-: neither, so it is not asked.\n")
+	for _, r := range profile.Table() {
+		fmt.Fprintf(&out, "\n%-*s", profileColumn, r.Name)
+		column(&out, strings.Join(r.Families, ", "))
+		column(&out, "from: "+strings.Join(r.Sources, "; "))
+		if len(r.Unseen) > 0 {
+			column(&out, "in no capture or manual here: "+strings.Join(r.Unseen, ", "))
+		}
+	}
+	for line := range strings.Lines(out.String()) {
+		if _, err := fmt.Fprintln(env.Stdout, strings.TrimRight(line, " \n")); err != nil {
+			return failed(env, err)
+		}
 	}
 	return 0
+}
+
+// The second column of the table of profiles, on a console of 80 columns.
+const profileColumn, profileEnd = 16, 79
+
+// column writes text into the second column, over as many lines as it takes.
+func column(out *strings.Builder, text string) {
+	if text == "" {
+		return
+	}
+	at := profileColumn
+	for _, word := range strings.Fields(text) {
+		if at > profileColumn && at+len(word) > profileEnd {
+			fmt.Fprintf(out, "\n%*s", profileColumn, "")
+			at = profileColumn
+		}
+		out.WriteString(word + " ")
+		at += len(word) + 1
+	}
+	fmt.Fprintf(out, "\n%*s", profileColumn, "")
 }
 
 func configVerb(_ context.Context, args []string, env cli.Env) int {

@@ -1,10 +1,9 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"slices"
+	"sort"
 	"strconv"
 
 	"cellwarden/agent/carrier"
@@ -85,7 +84,7 @@ type letter struct {
 	meaning carrier.Meaning // of the first part that means anything
 }
 
-func (l letter) sent() int64 { return l.parts[0].At.UnixNano() }
+func (l letter) idle() bool { return l.meaning == carrier.Advertisement }
 
 // spare picks what may be deleted of a store so that need more places are free:
 // whole messages that say something to the agent. What says nothing to it may be
@@ -98,16 +97,14 @@ func spare(listed []threegpp.SMS, need int) []threegpp.SMS {
 			known = append(known, l)
 		}
 	}
-	idle := func(l letter) int {
-		if l.meaning == carrier.Advertisement {
-			return 0
+	sort.SliceStable(known, func(i, j int) bool {
+		a, b := known[i], known[j]
+		if a.idle() != b.idle() {
+			return a.idle()
 		}
-		return 1
-	}
-	slices.SortStableFunc(known, func(a, b letter) int {
-		return cmp.Or(cmp.Compare(idle(a), idle(b)), cmp.Compare(a.sent(), b.sent()))
+		return a.parts[0].At.Before(b.parts[0].At)
 	})
-	if n := len(known); n > 0 && idle(known[n-1]) == 1 {
+	if n := len(known); n > 0 && !known[n-1].idle() {
 		known = known[:n-1]
 	}
 	var out []threegpp.SMS
@@ -120,22 +117,21 @@ func spare(listed []threegpp.SMS, need int) []threegpp.SMS {
 	return out
 }
 
-// letters joins the parts of long messages; a part that is listed twice counts
-// once.
+// letters joins the parts of long messages.
 func letters(listed []threegpp.SMS) []letter {
 	var all []letter
 	for _, s := range listed {
-		i := -1
+		i := len(all)
 		if s.Parts > 1 {
-			i = slices.IndexFunc(all, func(l letter) bool {
-				p := l.parts[0]
-				return p.From == s.From && p.Ref == s.Ref && p.Parts == s.Parts &&
-					!slices.ContainsFunc(l.parts, func(p threegpp.SMS) bool { return p.Part == s.Part })
-			})
+			for j := range all {
+				if all[j].lacks(s) {
+					i = j
+					break
+				}
+			}
 		}
-		if i < 0 {
+		if i == len(all) {
 			all = append(all, letter{meaning: carrier.Nothing})
-			i = len(all) - 1
 		}
 		all[i].parts = append(all[i].parts, s)
 		if all[i].meaning == carrier.Nothing {
@@ -143,4 +139,14 @@ func letters(listed []threegpp.SMS) []letter {
 		}
 	}
 	return all
+}
+
+// lacks reports whether s is a part of l that l does not have yet.
+func (l letter) lacks(s threegpp.SMS) bool {
+	for _, p := range l.parts {
+		if p.Part == s.Part || p.From != s.From || p.Ref != s.Ref || p.Parts != s.Parts {
+			return false
+		}
+	}
+	return true
 }

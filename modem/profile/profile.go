@@ -223,7 +223,10 @@ func (p *Profile) How() []string {
 	var how []string
 	for _, i := range Items {
 		r, ok := p.Recipes[i.Query]
-		own := ok && !r.Ground || slices.ContainsFunc(i.URCs, func(u string) bool { return slices.Contains(p.URCs, u) })
+		own := ok && !r.Ground
+		for _, u := range i.URCs {
+			own = own || slices.Contains(p.URCs, u)
+		}
 		switch {
 		case own && p.Name != Ground:
 			how = append(how, HowOwn)

@@ -19,7 +19,7 @@ func nuestatsBlock(_ *subcommand, lines []string) []Fact {
 		if _, after, ok := strings.Cut(t, "RADIO,"); ok {
 			t = after
 		}
-		i := strings.LastIndexAny(t, ":,")
+		i := max(strings.LastIndexByte(t, ':'), strings.LastIndexByte(t, ','))
 		n, err := strconv.Atoi(strings.TrimSpace(t[i+1:]))
 		if i < 0 || err != nil {
 			facts = append(facts, Unparsed{Line: text})
