@@ -874,8 +874,8 @@ func (k *sight) pathRules(h *hits) {
 		}
 	case third == yes && own == no && k.slowedPlan() && !u.answered("own"):
 		h.add("slow_or_dead", "probe:own")
-	case third == yes && own == no && u.onlyConnects:
-		h.add("own_dead_thin", "probe:own")
+	case third == yes && own == no && u.slowConnects:
+		h.add("own_dead_slow", "probe:own")
 		h.add("path_ok", "probe:third_party")
 	case third == yes && own == no:
 		h.add("own_dead", "probe:own")

@@ -478,9 +478,9 @@ type userPlane struct {
 	carrierOK  bool         // DNS of the carrier answered last
 	unanswered int          // probes that met silence
 	tested     map[string]bool
-	// onlyConnects: of others it is only known that a port opens, of the own service
-	// only that what comes after that is silent: a slow line does both.
-	onlyConnects bool
+	// slowConnects: of others it is only known that a port opens, and late, of the own
+	// service only that what comes after that is silent: a slow line does both.
+	slowConnects bool
 }
 
 func (k *Known) userPlane() userPlane {
@@ -554,7 +554,7 @@ func (k *Known) userPlane() userPlane {
 	if changes[true] > 0 && changes[false] > 0 {
 		u.flips = changes[true] + changes[false]
 	}
-	u.onlyConnects = state["tls/third_party"] != "ok" && state["http/third_party"] != "ok" &&
+	u.slowConnects = state["tls/third_party"] != "ok" && state["http/third_party"] != "ok" && slow(u.last["third_party"]) &&
 		u.last["own"].Result == "timeout" && state["tcp/own"] != "timeout"
 	for key, r := range state {
 		if strings.HasSuffix(key, "/carrier") && r == "ok" {
@@ -582,6 +582,19 @@ func ownSilentSince(fresh []ProbeResult) int {
 		return ok
 	}
 	return 0
+}
+
+// slowConnect is a time for one TCP connect, in milliseconds, that a line in good
+// order does not take.
+const slowConnect = 2000
+
+// slow reports whether p took that long, by its count or its words ("3100 ms").
+func slow(p ProbeResult) bool {
+	if before, _, ok := strings.Cut(p.Detail, " ms"); ok && p.Millis == 0 {
+		n, err := strconv.Atoi(before)
+		return err == nil && n >= slowConnect
+	}
+	return p.Millis >= slowConnect
 }
 
 // roundCap reports whether the words of a probe tell a rate ("127 kbit/s") that
