@@ -2,8 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -60,6 +62,10 @@ func launch(ctx context.Context, configFile, version string, log *slog.Logger) (
 	}
 	store, within, able := bootConfig(configFile)
 	d := updateDir(store)
+	if err := private(store, d.Path); err != nil {
+		log.Error("the packaged binary runs: others could change what is started", "error", err)
+		return 0, false
+	}
 	for ctx.Err() == nil {
 		file, trial := d.Next(version, able)
 		if file == "" {
@@ -92,6 +98,28 @@ func launch(ctx context.Context, configFile, version string, log *slog.Logger) (
 		}
 	}
 	return 0, true
+}
+
+// private refuses directories that anybody else may write. A slot is verified and then
+// started by its name: what lies between is only as safe as the directory. Trusted are
+// its owner, which is the agent's own user, and root.
+func private(dirs ...string) error {
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // then nothing is started from there
+		}
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o022 != 0 {
+			return fmt.Errorf("%s can be written by others (%v): chmod 700 it", dir, info.Mode().Perm())
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+			return fmt.Errorf("%s belongs to user %d, the agent is %d: chown it", dir, st.Uid, os.Geteuid())
+		}
+	}
+	return nil
 }
 
 func wait(ctx context.Context, d time.Duration) {

@@ -87,7 +87,9 @@ func (l *loop) newUpdater(o Options) (*updater, error) {
 			}
 			return dialFor(cfg, iface).Connect(ctx, host, port)
 		}}
-	if f := cfg.Update.RootFile; f != "" {
+	if err := private(cfg.Store.Dir, d.Path); err != nil && cfg.Update.RootFile != "" {
+		l.log.Error("updates are off: what they write could be changed before it starts", "error", err)
+	} else if f := cfg.Update.RootFile; f != "" {
 		if h.Root, err = readRoot(f); err != nil {
 			l.log.Error("updates are off", "error", err)
 		}
