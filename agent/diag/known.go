@@ -627,10 +627,23 @@ func (k *Known) refused(o Observation, f threegpp.Refusal) {
 		k.iccidRefused++
 	case f.Final == "CMS" && slices.Contains(barredSMS[:], f.Code):
 		k.barred.set(o, f.Code)
+	case connects(c):
+		k.modProbe = keep(k.modProbe, maxProbes, stamped[threegpp.ModemProbe]{o.At, threegpp.ModemProbe{Probe: "tcp", Result: "error"}, true, o.Source})
 	case activates(f.Command):
 		k.refusals = keep(k.refusals, maxRefusals, refusal{o.At, f, k.apnNow(), o.Source})
 		k.sessionUp.set(o, false)
 	}
+}
+
+// connects reports whether the command of that name opens a connection of the
+// module's own stack, so that its refusal is a connection that failed.
+func connects(name string) bool {
+	switch name {
+	case "+QIOPEN", "+QSSLOPEN", "+QMTOPEN", "+QHTTPGET", "+QHTTPPOST", "+CIPSTART", "+CIPOPEN", "+CAOPEN", "+CHTTPSOPSE", "+HTTPACTION",
+		"+CMQTTCONNECT", "+SMCONN", "+USOCO", "#SD", "#SSLD", "^SISO", "+MIPOPEN", "+MIPSTART", "+KTCPCNX", "+NSOCO":
+		return true
+	}
+	return false
 }
 
 // notSupported is "operation not supported" (TS 27.007 §9.2.1).

@@ -99,6 +99,8 @@ func TestModemProbes(t *testing.T) {
 			ModemProbe{Probe: "tcp", Target: "203.0.113.7", Result: "error", Detail: "CONNECT FAIL"}, Done{`+CIPSTART="TCP","203.0.113.7",80`}}},
 		{"A7670 broker's name", `AT+CMQTTCONNECT=0,"tcp://b:1883",60,1`, []string{"OK", "+CMQTTCONNECT: 0,25"}, []Fact{
 			ModemProbe{Probe: "mqtt", Target: "tcp://b:1883", Result: "dns_error", Detail: "0,25"}, Done{`+CMQTTCONNECT=0,"tcp://b:1883",60,1`}}},
+		{"EC21 page", "AT+QHTTPGET=80", []string{"OK", "+QHTTPGET: 0,200,512"}, []Fact{ModemProbe{Probe: "http", OK: true, Result: "ok", Detail: "0,200,512"}, Done{"+QHTTPGET=80"}}},
+		{"EC21 no page", "AT+QHTTPGET=80", []string{"OK", "+QHTTPGET: 702"}, []Fact{ModemProbe{Probe: "http", Result: "timeout", Detail: "702"}, Done{"+QHTTPGET=80"}}},
 		{"BG96 broker refuses", `AT+QMTCONN=0,"me"`, []string{"OK", "+QMTCONN: 0,0,5"}, []Fact{ModemProbe{Probe: "mqtt", Result: "refused", Detail: "0,0,5"}, Done{`+QMTCONN=0,"…(2)"`}}},
 		{"BG96 name of broker", `AT+QMTOPEN=0,"b.example.com",1883`, []string{"OK", "+QMTOPEN: 0,4"}, []Fact{
 			ModemProbe{Probe: "tcp", Target: "b.example.com", Result: "dns_error", Detail: "0,4"}, Done{`+QMTOPEN=0,"b.example.com",1883`}}},

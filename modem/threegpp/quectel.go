@@ -376,6 +376,20 @@ func parseQMTCONN(l line) []Fact {
 	return one(p)
 }
 
+// parseQHTTP reads +QHTTPGET: <error>[,<status>,<length>], where 0 is an answer
+// (Quectel HTTP application note).
+func parseQHTTP(l line) []Fact {
+	n, ok := l.num(0)
+	if !ok {
+		return quiet
+	}
+	result := map[int]string{0: "ok", 702: "timeout", 714: "dns_error"}[n]
+	if result == "" {
+		result = "error"
+	}
+	return one(ModemProbe{Probe: "http", OK: n == 0, Result: result, Detail: l.body})
+}
+
 // parseQGDCNT reads +QGDCNT: <tx>,<rx>. The order was measured (EM12, and a TLS
 // transfer); several public tools have it the other way round.
 func parseQGDCNT(l line) []Fact {

@@ -29,7 +29,7 @@ var prefixes = table{
 	{"+QRSRP", answer, parsePorts}, {"+QRSRQ", answer, parsePorts}, {"+QSINR", answer, parsePorts},
 	{"+QIACT", answer, parseQIACT}, {"+QICSGP", answer, parseQICSGP}, {"+QIURC", event, parseQIURC},
 	{"+QPING", result, parseQPING}, {"+QIOPEN", result, parseQIOPEN}, {"+QMTOPEN", result, parseQMTOPEN},
-	{"+QMTCONN", result, parseQMTCONN}, {"+QMTSTAT", event, ignore}, {"+QMTRECV", event, ignore},
+	{"+QMTCONN", result, parseQMTCONN}, {"+QHTTPGET", result, parseQHTTP}, {"+QHTTPPOST", result, parseQHTTP}, {"+QMTSTAT", event, ignore}, {"+QMTRECV", event, ignore},
 	{"+QGDCNT", answer, parseQGDCNT}, {"+QSIMSTAT", both, parseQSIMSTAT}, {"+QSIMDET", answer, parseQSIMDET},
 	{"+QINISTAT", answer, parseQINISTAT}, {"+QNWLOCK", answer, parseQNWLOCK}, {"+QCFG", answer, parseQCFG},
 	{"+QNWPREFCFG", answer, parseQNWPREFCFG}, {"+QNWCFG", answer, parseQNWCFG}, {"+QTEMP", answer, parseQTEMP},
