@@ -77,7 +77,6 @@ func Check(c Config) []Problem {
 	k := &checker{}
 	k.device(c.Device)
 	k.modem(c.Modem)
-	k.absolute("sim.pin_file", c.SIM.PINFile)
 	k.data(c.Data)
 	k.plan(c)
 	k.uplink(c.Uplink)
@@ -450,7 +449,6 @@ func CheckFiles(c Config) []Problem {
 		key, path string
 		secret    bool
 	}{
-		{"sim.pin_file", c.SIM.PINFile, true},
 		{"uplink.password_file", c.Uplink.PasswordFile, true},
 		{"uplink.ca_file", c.Uplink.CAFile, false},
 		{"uplink.cert_file", c.Uplink.CertFile, false},

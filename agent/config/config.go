@@ -30,7 +30,6 @@ var Example string
 type Config struct {
 	Device  Device        `toml:"device"`
 	Modem   Modem         `toml:"modem"`
-	SIM     SIM           `toml:"sim"`
 	Data    Data          `toml:"data"`
 	Plan    protocol.Plan `toml:"plan"`
 	Uplink  Uplink        `toml:"uplink"`
@@ -61,13 +60,7 @@ type Modem struct {
 	Profile        string   `toml:"profile"`       // "auto" or the name of a profile
 	Poll           Duration `toml:"poll"`
 	CommandTimeout Duration `toml:"command_timeout"`
-	WriteNVM       bool     `toml:"write_nvm"`
 	SMSDelete      string   `toml:"sms_delete"` // "never" or "read"
-}
-
-// SIM is what the card needs.
-type SIM struct {
-	PINFile string `toml:"pin_file"`
 }
 
 // Data is the interface that the plan pays for.

@@ -245,12 +245,12 @@ func TestCheckFiles(t *testing.T) {
 		return path
 	}
 	c := Default.clone()
-	c.SIM.PINFile = write("pin", 0o644)
+	c.Uplink.PasswordFile = write("password", 0o644)
 	c.Uplink.KeyFile = write("key", 0o640)
 	c.Uplink.CAFile = dir
 	c.Uplink.CertFile = filepath.Join(dir, "none")
 	got := Problems(CheckFiles(c)).Error()
-	want := ": sim.pin_file: " + c.SIM.PINFile + " is open to every user; run: chmod 640 " + c.SIM.PINFile + "\n" +
+	want := ": uplink.password_file: " + c.Uplink.PasswordFile + " is open to every user; run: chmod 640 " + c.Uplink.PasswordFile + "\n" +
 		": uplink.ca_file: " + dir + " is a directory; name the file in it\n" +
 		": uplink.cert_file: " + c.Uplink.CertFile + " cannot be read: no such file or directory; put the file there, or correct the path"
 	if got != want {

@@ -115,8 +115,6 @@ id = %q
 [modem]
 port = %q
 poll = "1s"
-[sim]
-pin_file = %q
 [data]
 interfaces = ["none0"]
 [uplink]
@@ -135,7 +133,7 @@ ntp = []
 level = "debug"
 [api]
 http = %q
-%s`, device, modem.port, file("pin", secret["PIN"]+"\n"), b.url(), file("broker-password", secret["broker password"]+"\n"), site.root(t, dir), portal.URL, web, testPace))
+%s`, device, modem.port, b.url(), file("broker-password", secret["broker password"]+"\n"), site.root(t, dir), portal.URL, web, testPace))
 	m.start()
 	m.connected()
 	until(t, "the card read", patient, func() bool { s := m.status(); return s.SIM.ICCID != "" && s.Modem.IMEI != "" })
