@@ -102,7 +102,7 @@ func TestPortIsNoModem(t *testing.T) {
 				if code != 3 {
 					t.Errorf("diagnose --direct: exit %d", code)
 				}
-				hasAll(t, "diagnose --direct", out, "not answered", "Power")
+				hasAll(t, "diagnose --direct", out, "no modem was ever met", "set modem.port")
 			}
 		})
 	}
