@@ -29,6 +29,11 @@ import (
 // one with a kill -9 in the download and another in the trial, one that hangs, offers
 // that are refused, and a confirmed one that dies early until it is left.
 func TestUpdateOverTheAir(t *testing.T) {
+	if os.Geteuid() != 0 {
+		// On a pseudo terminal the claim of an agent that was killed outlives it, and
+		// only root passes it by; a serial port forgets it with its last user.
+		t.Skip("SKIPPED, NOT PROVED: kill -9 at any moment on a pseudo terminal needs root")
+	}
 	t.Parallel()
 	b := newBroker(t, nil, "127.0.0.1", "")
 	back := newBackend(b)
