@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cellwarden/agent/diag"
+	"cellwarden/agent/localapi"
 
 	"github.com/creack/pty"
 )
@@ -423,8 +424,8 @@ func TestBrokerRefuses(t *testing.T) {
 	m.start()
 	tr := m.trouble("uplink_refused", patient)
 	hasAll(t, "the trouble", strings.Join(tr.Args, " "), "password")
-	until(t, "the wait", patient, func() bool { return m.status().Uplink.State == "down" })
-	u := m.status().Uplink
+	var u localapi.Uplink
+	until(t, "the wait", patient, func() bool { u = m.status().Uplink; return u.State == "down" && u.RetryInS > 0 })
 	t.Logf("FIGURE refused: the next attempt in %d s", u.RetryInS)
 	if u.RetryInS < 120 {
 		t.Errorf("the next attempt already in %d s", u.RetryInS)
