@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"agent/instant": {},
 	"agent/carrier": {"modem/threegpp", "firmware-targets/packed"},
 	"agent/meter":   {"agent/instant", "protocol"},
+	"agent/remedy":  {},
 	"agent/diag":    {"agent/carrier", "agent/instant", "agent/meter", "modem/threegpp", "protocol", "firmware-targets/packed"},
 	// text, though no pure package, is a table to the core: a key goes in, the
 	// same words come out. Its mutex guards the tables, which are read from the
@@ -82,7 +83,7 @@ var simulators = []string{"modem/modemtest", "agent/board/boardtest", "agent/loc
 
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
-var pure = []string{"firmware-targets/packed", "modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier",
+var pure = []string{"firmware-targets/packed", "modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy",
 	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update"}
 
 // impure are packages of the standard library that a pure package does not
