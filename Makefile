@@ -42,9 +42,15 @@ release: ## what devices update from, to be signed: EXPIRES=2027-06-30 FROM=dist
 sbom: ## bill of materials and licences of every target into dist/
 	@scripts/package.sh sbom
 
+# Packages that start goroutines or lock: their tests run under the race detector,
+# which needs cgo and gcc, for this run only. TestRacedPackages keeps the list true.
+RACED := agent agent/board agent/cli agent/demo agent/localapi agent/localapi/view agent/metertest agent/outbox \
+	agent/probe agent/text agent/update/install agent/uplink agent/web \
+	modem modem/at modem/cmd/modemsim modem/modemtest
+
 test: ## everything, after installing what the tests use (needs root for that)
 	@scripts/test-deps.sh
-	@go test -count=1 -vet=all -p 2 -timeout $(TEST_TIMEOUT) ./...
+	@scripts/test.sh $(TEST_TIMEOUT) $(RACED)
 
 test-targets: ## the main job with the binaries of ARMv5, ARMv7, arm64 and mipsle under qemu-user, and an update on ARMv7
 	@scripts/test-deps.sh

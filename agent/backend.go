@@ -29,9 +29,8 @@ const maxWatchers = 4
 func (b *backend) token() string { return strconv.FormatUint(b.tokens.Add(1), 10) }
 
 // Status implements localapi.Backend.
-func (b *backend) Status(ctx context.Context) (s localapi.Status, err error) {
-	err = b.loop.do(ctx, func() { s = b.loop.status() })
-	return s, err
+func (b *backend) Status(ctx context.Context) (localapi.Status, error) {
+	return ask(ctx, b.loop, b.loop.status)
 }
 
 // PutEvent implements localapi.Backend.
@@ -39,7 +38,7 @@ func (b *backend) PutEvent(ctx context.Context, e localapi.Event, durable bool) 
 	body := protocol.MachineEvent{Name: e.Name, Level: e.Level, Data: e.Data}
 	answer := make(chan accepted, 1)
 	token := b.token()
-	err := b.loop.do(ctx, func() {
+	err := tell(ctx, b.loop, func() {
 		happened, _ := time.Parse(time.RFC3339, e.At) // checked by the API; zero is now
 		b.loop.tokens[token] = answer
 		b.loop.step(core.Handed{At: b.loop.at(), Token: token, Event: body, Durable: durable, Happened: happened})
@@ -62,13 +61,14 @@ func (b *backend) PutEvent(ctx context.Context, e localapi.Event, durable bool) 
 // Diagnose implements localapi.Backend.
 func (b *backend) Diagnose(ctx context.Context, progress func(localapi.Progress)) (d diag.Diagnosis, err error) {
 	w := &watcher{progress: make(chan localapi.Progress, 4*len(diag.Layers)), done: make(chan diag.Diagnosis, 1), last: map[diag.Layer]diag.GateState{}}
-	token, busy := b.token(), false
-	err = b.loop.do(ctx, func() {
-		if busy = len(b.loop.watchers) >= maxWatchers; busy {
-			return
+	token := b.token()
+	busy, err := ask(ctx, b.loop, func() bool {
+		if len(b.loop.watchers) >= maxWatchers {
+			return true
 		}
 		b.loop.watchers[token] = w
 		b.loop.step(core.DiagnoseNow{At: b.loop.at(), Token: token})
+		return false
 	})
 	if err != nil {
 		return d, err
@@ -91,33 +91,27 @@ func (b *backend) Diagnose(ctx context.Context, progress func(localapi.Progress)
 			}
 		case <-ctx.Done():
 			// Nobody reads on: the loop forgets us.
-			_ = b.loop.do(context.WithoutCancel(ctx), func() { delete(b.loop.watchers, token) })
+			_ = tell(context.WithoutCancel(ctx), b.loop, func() { delete(b.loop.watchers, token) })
 			return d, ctx.Err()
 		}
 	}
 }
 
 // Usage implements localapi.Backend.
-func (b *backend) Usage(ctx context.Context) (u localapi.Usage, err error) {
-	none := false
-	err = b.loop.do(ctx, func() {
-		if p := b.loop.usage(b.loop.core.View()); p != nil {
-			u = *p
-		} else {
-			none = true
-		}
-	})
-	if err == nil && none {
+func (b *backend) Usage(ctx context.Context) (localapi.Usage, error) {
+	u, err := ask(ctx, b.loop, func() *localapi.Usage { return b.loop.usage(b.loop.core.View()) })
+	if err == nil && u == nil {
 		err = localapi.ErrNoUsage
 	}
-	return u, err
+	if err != nil {
+		return localapi.Usage{}, err
+	}
+	return *u, nil
 }
 
 // History implements localapi.Backend.
-func (b *backend) History(ctx context.Context, by string, n int) (h localapi.History, err error) {
-	h.By = by
-	h.Rows = []localapi.UsageRow{}
-	err = b.loop.do(ctx, func() {
+func (b *backend) History(ctx context.Context, by string, n int) (localapi.History, error) {
+	return ask(ctx, b.loop, func() localapi.History {
 		m := b.loop.core.Meter()
 		var bars []meter.Bar
 		format := time.DateOnly
@@ -129,16 +123,15 @@ func (b *backend) History(ctx context.Context, by string, n int) (h localapi.His
 		default:
 			bars = m.Days()
 		}
-		h.Rows = append(h.Rows, usageRows(bars, format, n)...)
+		return localapi.History{By: by, Rows: append([]localapi.UsageRow{}, usageRows(bars, format, n)...)}
 	})
-	return h, err
 }
 
 // Guard implements localapi.Backend.
-func (b *backend) Guard(ctx context.Context) (g localapi.Guard, err error) {
-	err = b.loop.do(ctx, func() {
+func (b *backend) Guard(ctx context.Context) (localapi.Guard, error) {
+	return ask(ctx, b.loop, func() localapi.Guard {
 		v := b.loop.core.View()
-		g = localapi.Guard{Level: string(meter.GuardFor(v.Usage)), Percent: v.Usage.Percent}
+		g := localapi.Guard{Level: string(meter.GuardFor(v.Usage)), Percent: v.Usage.Percent}
 		g.Blocked = b.loop.block.On()
 		if v.Usage.QuotaBytes > v.Usage.UsedBytes {
 			g.LeftBytes = v.Usage.QuotaBytes - v.Usage.UsedBytes
@@ -149,19 +142,22 @@ func (b *backend) Guard(ctx context.Context) (g localapi.Guard, err error) {
 		if v.Standing != nil && v.Standing.Class == diag.OverQuota {
 			g.Level = "stopped"
 		}
+		return g
 	})
-	return g, err
 }
 
 // Record implements localapi.Backend: what the judgement rests on as a case that
 // explain reads, with the modem's lines beside it.
 func (b *backend) Record(ctx context.Context, w io.Writer) error {
-	var v core.View
-	var r core.Recording
-	if err := b.loop.do(ctx, func() { v, r = b.loop.core.View(), b.loop.core.Recording() }); err != nil {
+	type moment struct {
+		core.View
+		core.Recording
+	}
+	now, err := ask(ctx, b.loop, func() moment { return moment{b.loop.core.View(), b.loop.core.Recording()} })
+	if err != nil {
 		return err
 	}
-	return writeBundle(w, b.recorder, b.loop.version, v, r)
+	return writeBundle(w, b.recorder, b.loop.version, now.View, now.Recording)
 }
 
 // RecordScenario implements localapi.Player.
@@ -169,19 +165,19 @@ func (b *backend) RecordScenario(ctx context.Context, w io.Writer) error {
 	if b.recorder == nil {
 		return localapi.ErrUnsupported
 	}
-	var v core.View
-	if err := b.loop.do(ctx, func() { v = b.loop.core.View() }); err != nil {
+	v, err := ask(ctx, b.loop, func() core.View { return b.loop.core.View() })
+	if err != nil {
 		return err
 	}
 	title := "Recorded by cellwarden " + b.loop.version + ", judged " + string(v.Diagnosis.Class) + " (" + string(v.Diagnosis.Verdict) + ")."
-	_, err := w.Write(b.recorder.Scenario(title, modem.Identity{Manufacturer: v.Known.Identity.Manufacturer, Model: v.Known.Identity.Model, Revision: v.Known.Identity.Revision}))
+	_, err = w.Write(b.recorder.Scenario(title, modem.Identity{Manufacturer: v.Known.Identity.Manufacturer, Model: v.Known.Identity.Model, Revision: v.Known.Identity.Revision}))
 	return err
 }
 
 // Experience implements localapi.Learned.
 func (b *backend) Experience(ctx context.Context) (localapi.Experience, error) {
-	var e core.Experience
-	if err := b.loop.do(ctx, func() { e = b.loop.core.Experience() }); err != nil {
+	e, err := ask(ctx, b.loop, func() core.Experience { return b.loop.core.Experience() })
+	if err != nil {
 		return localapi.Experience{}, err
 	}
 	out := localapi.Experience{Home: e.Home, Faults: e.Faults(), Counts: e.Book[e.Home], Whitelist: e.Whitelist}
@@ -195,12 +191,12 @@ func (b *backend) Experience(ctx context.Context) (localapi.Experience, error) {
 
 // Forget implements localapi.Learned.
 func (b *backend) Forget(ctx context.Context) error {
-	return b.loop.do(ctx, func() { b.loop.step(core.Forgotten{At: b.loop.at()}) })
+	return tell(ctx, b.loop, func() { b.loop.step(core.Forgotten{At: b.loop.at()}) })
 }
 
 // Confirm implements localapi.Backend.
 func (b *backend) Confirm(ctx context.Context, c localapi.Confirmation) error {
-	return b.loop.do(ctx, func() {
+	return tell(ctx, b.loop, func() {
 		b.loop.step(core.Confirmed{At: b.loop.at(), Class: c.Class, By: c.By})
 	})
 }

@@ -51,6 +51,7 @@ type loop struct {
 	log    *slog.Logger
 	events chan core.Event
 	calls  chan func()
+	over   chan struct{} // closed when the loop has ended and answers nobody
 	queue  *queue
 	budget *budget
 	// recorder is the modem's traffic; nil: there is none.
@@ -107,6 +108,7 @@ func (l *loop) begin(found outbox.Report) {
 
 // run steps the core until ctx ends, then works off what is left.
 func (l *loop) run(ctx context.Context) error {
+	defer close(l.over)
 	l.step(core.Started{At: l.at()})
 	for {
 		c, stop := l.hw.Timer(l.next())
@@ -424,20 +426,30 @@ func (l *loop) follow() {
 	}
 }
 
-// do runs f in the loop and waits for it.
-func (l *loop) do(ctx context.Context, f func()) error {
-	done := make(chan struct{})
+// ask runs f in the loop and returns what it makes. The value crosses a channel with
+// room for it: the caller may have gone when f ends, and f writes nothing of the
+// caller's. What f returns must share nothing that the loop changes.
+func ask[T any](ctx context.Context, l *loop, f func() T) (v T, err error) {
+	made := make(chan T, 1)
 	select {
-	case l.calls <- func() { f(); close(done) }:
+	case l.calls <- func() { made <- f() }:
 	case <-ctx.Done():
-		return ctx.Err()
+		return v, ctx.Err()
+	case <-l.over:
+		return v, errStopping
 	}
 	select {
-	case <-done:
-		return nil
+	case v = <-made:
+		return v, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return v, ctx.Err()
 	}
+}
+
+// tell runs f in the loop and waits for its end.
+func tell(ctx context.Context, l *loop, f func()) error {
+	_, err := ask(ctx, l, func() struct{} { f(); return struct{}{} })
+	return err
 }
 
 // errStopping is what a request gets while the agent stops.

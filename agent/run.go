@@ -112,7 +112,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes}, Rounding: roundingOf,
 	}
 	events := make(chan core.Event, eventQueue)
-	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), queue: q,
+	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), over: make(chan struct{}), queue: q,
 		line: newLine(o.Hardware, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), prober: newProber(o.Hardware, events), saver: files, block: board.NewBlock(files.runOrDir(), cfg.Data.Interfaces),
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
@@ -159,6 +159,12 @@ func startCore(copt core.Options, o Options, files *stateDir, meters [][]byte) (
 
 // serve runs everything and joins it.
 func (l *loop) serve(ctx context.Context, o Options, id string) error {
+	// All that the loop and its callers share is made before the first of them runs.
+	var err error
+	if l.updates, err = l.newUpdater(o); err != nil {
+		l.log.Error("no updates", "error", err)
+	}
+	l.overData = o.overData()
 	b := &backend{loop: l, recorder: o.Recorder}
 	listeners, err := o.listen(b)
 	if err != nil {
@@ -185,9 +191,7 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 	if a := l.newTimeAsker(o.Config.Probes.NTP); a != nil {
 		g.Go(func() error { return a.run(ctx) })
 	}
-	if l.updates, err = l.newUpdater(o); err != nil {
-		l.log.Error("no updates", "error", err)
-	} else {
+	if l.updates != nil {
 		g.Go(func() error { return l.updates.run(ctx) })
 	}
 	if l.uplink.on {
@@ -306,7 +310,6 @@ func (l *loop) newUplink(o Options, id string) *uplink.Uplink {
 	if timing.KeepAlive == 0 {
 		timing.KeepAlive = u.KeepAlive.Std()
 	}
-	l.overData = o.overData()
 	handle, inTPM := u.TPMHandle()
 	if inTPM {
 		u.KeyFile = ""

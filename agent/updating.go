@@ -243,14 +243,14 @@ func (u *updater) prove(ctx context.Context) error {
 
 // works names what works now of what matters: modem and broker.
 func (u *updater) works() []string {
-	var out []string
-	_ = u.loop.do(u.ctx, func() {
+	out, _ := ask(u.ctx, u.loop, func() (out []string) {
 		if u.loop.uplink.portState == "ok" && u.loop.uplink.answered {
 			out = append(out, "modem")
 		}
 		if u.loop.uplink.connected {
 			out = append(out, "broker")
 		}
+		return out
 	})
 	return out
 }
@@ -258,9 +258,8 @@ func (u *updater) works() []string {
 // missing is what of need does not work, the store always among them.
 func (u *updater) missing(need []string) []string {
 	have := u.works()
-	store := false
-	_ = u.loop.do(u.ctx, func() { store = !u.loop.commitBad && u.loop.troubles["store"].Key == "" })
-	if store {
+	store, err := ask(u.ctx, u.loop, func() bool { return !u.loop.commitBad && u.loop.troubles["store"].Key == "" })
+	if err == nil && store {
 		have = append(have, "store")
 	}
 	var out []string
@@ -277,10 +276,9 @@ func (u *updater) line(overData func(string) bool) func() update.Line {
 	return func() update.Line {
 		now := u.loop.hw.Now()
 		l := update.Line{Now: now.Wall, Trusted: now.Trusted, OverData: overData("")}
-		_ = u.loop.do(u.ctx, func() {
-			g := u.loop.core.View().Usage
+		if g, err := ask(u.ctx, u.loop, func() meter.Usage { return u.loop.core.View().Usage }); err == nil {
 			l.Used, l.Quota, l.Unplaced = g.UsedBytes, g.QuotaBytes, !g.TimeKnown
-		})
+		}
 		return l
 	}
 }
@@ -293,7 +291,7 @@ func (u *updater) report(m protocol.Update) error {
 	}
 	u.publish()
 	u.loop.log.Info("update", "state", m.State, "version", m.Version, "code", m.Code, "detail", m.Detail)
-	return u.loop.do(u.ctx, func() {
+	return tell(u.ctx, u.loop, func() {
 		u.loop.store(core.Store{Type: protocol.TypeUpdate, Priority: core.EventPriority, Body: body, At: u.loop.at().Instant, Now: true})
 	})
 }

@@ -18,6 +18,7 @@ swtpm            swtpm              that the uplink'\''s key may be in a TPM
 tpm2_readpublic  tpm2-tools         that the uplink'\''s key may be in a TPM
 mount            mount              flash wear, a full disk
 busybox          busybox-static     that the installer needs nothing but BusyBox
+gcc              build-essential    races between goroutines
 shellcheck       shellcheck         that the packages'\'' scripts are sound
 systemd-analyze  systemd            that systemd takes the unit
 gammu            gammu              that an independent program can use the simulated modem
