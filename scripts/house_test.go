@@ -40,7 +40,10 @@ var arrows = map[string][]string{
 	"agent/carrier": {"modem/threegpp", "firmware-targets/packed"},
 	"agent/meter":   {"agent/instant", "protocol"},
 	"agent/remedy":  {},
-	"agent/diag":    {"agent/carrier", "agent/instant", "agent/meter", "modem/threegpp", "protocol", "firmware-targets/packed"},
+	// remedysim is no part of the device: it plays ladders beside a watchdog.
+	"agent/remedy/remedysim": {"agent/remedy"},
+	"agent/cmd/waits":        {"agent/remedy", "agent/remedy/remedysim"},
+	"agent/diag":             {"agent/carrier", "agent/instant", "agent/meter", "modem/threegpp", "protocol", "firmware-targets/packed"},
 	// text, though no pure package, is a table to the core: a key goes in, the
 	// same words come out. Its mutex guards the tables, which are read from the
 	// binary when a language is first used.

@@ -59,6 +59,17 @@ type Budget struct {
 type Rung struct {
 	Step  Step     `toml:"step"`
 	After duration `toml:"after"`
+	// Bound names the standard that sets After: no search moves it. "" none does.
+	Bound string `toml:"bound"`
+}
+
+// Wait is After as a time.Duration.
+func (r Rung) Wait() time.Duration { return time.Duration(r.After) }
+
+// With is the rung with another wait.
+func (r Rung) With(wait time.Duration) Rung {
+	r.After = duration(wait)
+	return r
 }
 
 // Ladder is how one class is brought back.
