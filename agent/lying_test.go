@@ -20,6 +20,7 @@ const lyingRSS = 2 << 10 // KB
 // TestMemoryUnderALyingBroker: an agent as a process of its own, whose broker says
 // it is well and then lies, another way at each connection.
 func TestMemoryUnderALyingBroker(t *testing.T) {
+	skipRaced(t)
 	if os.Getenv("CELLWARDEN_BENCH") == "" {
 		t.Skip("takes half a minute; make bench sets CELLWARDEN_BENCH=1. TestLyingBroker of agent/uplink holds the allocations")
 	}

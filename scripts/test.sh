@@ -15,6 +15,8 @@ fi
 failed=0
 # shellcheck disable=SC2086 # lists of packages
 CGO_ENABLED=$cgo go test $race -count=1 -vet=all -p 2 -timeout "$timeout" $raced || failed=1
+# What is judged by its memory is judged without the detector's.
+[ -z "$race" ] || go test -count=1 -timeout "$timeout" -run '^TestMemory' ./agent || failed=1
 # shellcheck disable=SC2086
 go test -count=1 -vet=all -p 2 -timeout "$timeout" $rest || failed=1
 exit $failed
