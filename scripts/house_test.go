@@ -64,7 +64,7 @@ var arrows = map[string][]string{
 	"agent/update/install": {"agent/update", "protocol"},
 
 	"agent/localapi":         {"agent/core", "agent/diag", "protocol"},
-	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "protocol"},
+	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "agent/text", "protocol"},
 	"agent/localapi/view":    {"agent/carrier", "agent/diag", "agent/localapi", "agent/text", "protocol"},
 	"agent/web":              {"agent/localapi", "agent/localapi/view", "agent/text"},
 	"agent/cli":              {"agent/diag", "agent/localapi", "agent/localapi/view", "agent/text", "protocol"},

@@ -10,6 +10,7 @@ import (
 	"cellwarden/agent/learn"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/record"
+	"cellwarden/agent/text"
 	"cellwarden/protocol"
 )
 
@@ -192,7 +193,7 @@ type Fault struct {
 
 // View reads the state.
 func (c *Core) View() View {
-	v := View{Now: c.now, Start: c.start, Diagnosis: c.diag, Known: c.known.Summary(), Usage: c.usage, Plan: c.plan(),
+	v := View{Now: c.now, Start: c.start, Diagnosis: text.English(c.diag), Known: c.known.Summary(), Usage: c.usage, Plan: c.plan(),
 		Warnings: append([]protocol.Warning(nil), c.warnings...), SIMStatus: c.simStatus, Uplink: c.uplink, Interface: c.iface, LastGood: c.lastGood, Since: c.wellAt}
 	if c.standing != nil {
 		v.Standing = &Fault{Class: c.standing.Class, Verdict: c.standing.Verdict, Since: c.standing.Since, Lasted: c.now.Sub(c.standing.Since)}

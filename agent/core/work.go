@@ -9,6 +9,7 @@ import (
 
 	"cellwarden/agent/diag"
 	"cellwarden/agent/meter"
+	"cellwarden/agent/text"
 	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
 )
@@ -66,7 +67,7 @@ func (c *Core) answerAskers() {
 	d := diag.Diagnose(&c.known, c.table())
 	for _, a := range c.askers {
 		if a.token != "" {
-			c.emit(Answer{a.token, d})
+			c.emit(Answer{a.token, text.English(d)})
 		} else {
 			c.reply(a.command, nil, Wire(d, c.now, false))
 		}

@@ -247,11 +247,11 @@ func promises(t *testing.T, k *Known) {
 		fail("%d gates", len(d.Gates))
 	}
 	for _, e := range append(slices.Clone(d.Evidence), d.Against...) {
-		if e.Fact.English == "" || e.Source == "" || DefaultWeights.Rule[e.Rule].Channel != e.Channel {
+		if e.Fact.Key == "" || e.Source == "" || DefaultWeights.Rule[e.Rule].Channel != e.Channel {
 			fail("evidence without words, source or row: %+v", e)
 		}
 	}
-	if d.Act.Who == "" || d.Verdict == Undecided && d.DecideBy.English == "" {
+	if d.Act.Who == "" || d.Verdict == Undecided && d.DecideBy.Key == "" {
 		fail("nobody acts, or nothing would decide")
 	}
 	if again := Diagnose(k, nil); !reflect.DeepEqual(d, again) {

@@ -24,20 +24,6 @@ const (
 	maxEvidence   = 6
 )
 
-// possible lists the classes that can explain a failure of a layer. The classes
-// of a higher layer are consequences there and are masked; those that rest on
-// news which never crossed the radio (a platform's word, an SMS) stay.
-var possible = map[Layer][]Code{
-	LayerPort:         {ModemFault, ModemOffOrAirplane},
-	LayerModem:        {ModemFault, ModemOffOrAirplane, RATBandConfig},
-	LayerSIM:          {SIMAbsent, SIMFault, SIMLocked, ModemFault},
-	LayerRadio:        {NoCoverage, WeakSignal, AntennaFault, RATBandConfig, CarrierOutage, RoamingBarred, Congestion, Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, ModemFault, SIMFault, IMEILock, APNConfig},
-	LayerRegistration: {Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, IMEILock, RoamingBarred, RATBandConfig, APNConfig, AuthConfig, CarrierOutage, Congestion, NoCoverage, WeakSignal, AntennaFault, SIMFault, ModemFault},
-	LayerSession:      {Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, IMEILock, RoamingBarred, APNConfig, AuthConfig, CarrierOutage, Congestion, RATBandConfig, WeakSignal, ModemFault, DataBlackHole},
-	LayerPath:         {DataBlackHole, Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, IMEILock, APNConfig, CarrierOutage, Congestion, WeakSignal, AntennaFault, CloudUnreachable, ModemFault},
-	LayerService:      {CloudUnreachable, DataBlackHole, Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, CarrierOutage, WeakSignal},
-}
-
 type weighed struct {
 	hit
 	rule Rule
@@ -78,16 +64,6 @@ type score struct {
 	p      float64
 }
 
-// A sight is what one judgement looks at: what is known, and what is worked out
-// of it once because several rules and gates ask for it.
-type sight struct {
-	*Known
-	plane userPlane
-	drop  float64 // a fall of the level that stays, in dB
-}
-
-func (k *Known) look() *sight { return &sight{k, k.userPlane(), k.stepDrop()} }
-
 // Diagnose judges what is known. It is a function of Known and the table alone.
 func Diagnose(known *Known, table *Weights) Diagnosis {
 	k := known.look()
@@ -112,82 +88,6 @@ func Diagnose(known *Known, table *Weights) Diagnosis {
 	}
 	k.explain(&d, ws)
 	return d
-}
-
-// gateChannel is where a layer's own evidence comes from.
-var gateChannel = map[Layer]string{LayerPort: "H", LayerModem: "H", LayerSIM: "S", LayerRadio: "R",
-	LayerRegistration: "N", LayerSession: "E", LayerPath: "U", LayerService: "U"}
-
-// sayGates puts beside each judged gate the fact of its channel that weighs most.
-func sayGates(gs []Gate, ws []weighed) {
-	for i, g := range gs {
-		if g.State != GatePassed && g.State != GateFailed {
-			continue
-		}
-		best, said := 0.0, -1
-		for n, w := range ws {
-			if w.rule.Channel != gateChannel[g.Layer] {
-				continue
-			}
-			if g.State == GatePassed && accuses(w.rule) {
-				continue
-			}
-			for _, v := range w.rule.Weights {
-				if (g.State == GateFailed) == (v > 0) && math.Abs(v) > best {
-					best, said = math.Abs(v), n
-				}
-			}
-		}
-		if said >= 0 {
-			gs[i].Fact = ws[said].text()
-		}
-	}
-}
-
-// accuses: the rule speaks for some fault, whatever it rules out beside it.
-func accuses(r Rule) bool {
-	for _, v := range r.Weights {
-		if v >= 5 {
-			return true
-		}
-	}
-	return false
-}
-
-func lowestFailed(gs []Gate) Layer {
-	for _, g := range gs {
-		if g.State == GateFailed {
-			return g.Layer
-		}
-	}
-	return ""
-}
-
-// applicable leaves out what a failed layer makes a consequence of itself: over
-// a cell that is heard too badly, what passes of a session and of probes tells
-// the radio's faults apart and says nothing of a subscription.
-func applicable(layer Layer, ws []weighed) []weighed {
-	if layer != LayerRadio {
-		return ws
-	}
-	out := make([]weighed, 0, len(ws))
-	for _, w := range ws {
-		if w.rule.Channel == "U" {
-			w.rule.Weights = only(w.rule.Weights, WeakSignal, AntennaFault, NoCoverage, Congestion, CarrierOutage)
-		}
-		out = append(out, w)
-	}
-	return out
-}
-
-func only(all map[string]float64, classes ...Code) map[string]float64 {
-	out := make(map[string]float64, len(classes))
-	for _, c := range classes {
-		if v, ok := all[string(c)]; ok {
-			out[string(c)] = v
-		}
-	}
-	return out
 }
 
 // rank scores the classes: prior plus, per channel, the strongest entry.
@@ -431,37 +331,6 @@ func (k *sight) suspect(ws []weighed) Layer {
 		}
 	}
 	return ""
-}
-
-// restartedOnly: the last thing heard is a restart, so earlier states are void.
-func (k *Known) restartedOnly() bool { return k.bootSeen && k.freshRestarts() > 0 }
-
-// held: another program has the port or the board hides it, so the modem's facts
-// are old, or there are none.
-func (k *Known) held() bool {
-	return k.port.ok && (k.port.value.State == "held" || k.port.value.State == "unreadable")
-}
-
-// unseen: nothing that is a modem was ever met where the config looks for it. The
-// modem may be dead, or on another port than the config says.
-func (k *Known) unseen() bool {
-	if !k.port.ok || k.port.value.Seen || k.everSpoke {
-		return false
-	}
-	switch k.port.value.State {
-	case "absent", "silent", "garbage":
-		return true
-	}
-	return false
-}
-
-func stateOf(gs []Gate, l Layer) GateState {
-	for _, g := range gs {
-		if g.Layer == l {
-			return g.State
-		}
-	}
-	return GateUnknown
 }
 
 // explain fills in the evidence, what is unknown, what would decide and who

@@ -74,7 +74,7 @@ func (k *Known) Summary() Summary {
 	s.SessionUp = boolOf(k.sessionIsUp())
 	first := 0
 	for cid, c := range k.contexts {
-		if c.value.Active && usableAddr(c.value.Addr) && (s.Address == "" || cid < first) {
+		if c.value.Active && threegpp.UsableAddress(c.value.Addr) && (s.Address == "" || cid < first) {
 			s.Address, first = c.value.Addr, cid
 		}
 	}

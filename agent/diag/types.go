@@ -5,47 +5,6 @@ package diag
 
 import "cellwarden/protocol"
 
-// Code is a diagnosis class. The names are those of diagnosis_classes and are
-// the same everywhere: code, wire, files, text keys.
-type Code string
-
-// The diagnosis classes.
-const (
-	Arrears              Code = "arrears"
-	OverQuota            Code = "over_quota"
-	AdminSuspended       Code = "admin_suspended"
-	ExpiredOrCancelled   Code = "expired_or_cancelled"
-	SuspendedUnspecified Code = "suspended_unspecified"
-	SIMAbsent            Code = "sim_absent"
-	SIMFault             Code = "sim_fault"
-	SIMLocked            Code = "sim_locked"
-	WeakSignal           Code = "weak_signal"
-	NoCoverage           Code = "no_coverage"
-	AntennaFault         Code = "antenna_fault"
-	CarrierOutage        Code = "carrier_outage"
-	Congestion           Code = "congestion"
-	APNConfig            Code = "apn_config"
-	AuthConfig           Code = "auth_config"
-	RATBandConfig        Code = "rat_band_config"
-	IMEILock             Code = "imei_lock"
-	RoamingBarred        Code = "roaming_barred"
-	ModemOffOrAirplane   Code = "modem_off_or_airplane"
-	ModemFault           Code = "modem_fault"
-	DataBlackHole        Code = "data_black_hole"
-	CloudUnreachable     Code = "cloud_unreachable"
-	Healthy              Code = "healthy"
-	Ambiguous            Code = "ambiguous"
-)
-
-// Classes lists every Code, in the order of causes.yaml.
-var Classes = []Code{
-	Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, SuspendedUnspecified,
-	SIMAbsent, SIMFault, SIMLocked, WeakSignal, NoCoverage, AntennaFault,
-	CarrierOutage, Congestion, APNConfig, AuthConfig, RATBandConfig, IMEILock,
-	RoamingBarred, ModemOffOrAirplane, ModemFault, DataBlackHole,
-	CloudUnreachable, Healthy, Ambiguous,
-}
-
 // Verdict says how far the evidence goes.
 type Verdict string
 
@@ -95,7 +54,7 @@ type Gate struct {
 }
 
 // Text is one sentence for people, as a key into agent/text and its arguments.
-// English is the English rendering, for logs, JSON and backends.
+// English is filled in where it leaves the agent (text.English).
 type Text struct {
 	Key     string   `json:"key,omitempty"`
 	Args    []string `json:"args,omitempty"`

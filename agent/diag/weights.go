@@ -21,8 +21,6 @@ type Rule struct {
 	Member  bool               `toml:"member"` // may tell arrears, over_quota, admin_suspended and expired_or_cancelled apart
 	Echo    bool               `toml:"echo"`   // rests on the word of another channel, so is no second witness beside it
 	Weights map[string]float64 `toml:"weights"`
-	EN      string             `toml:"en"`
-	ZH      string             `toml:"zh"`
 	Source  string             `toml:"source"` // required in an operator's file: who says so
 }
 
@@ -31,12 +29,6 @@ type Weights struct {
 	Priors map[string]float64 `toml:"priors"` // per cent
 	Rule   map[string]Rule    `toml:"rule"`
 }
-
-// suspendedGroup is the word for the four members in the table.
-const suspendedGroup = "suspended"
-
-// members of the subscription-stop group, in the order of causes.yaml.
-var members = []Code{Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled}
 
 // maxWeightDB clips each channel (diagnosis.md §5.1).
 const maxWeightDB = 15
@@ -62,7 +54,7 @@ func ParseWeights(name, text string, base *Weights) (*Weights, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if un := md.Undecoded(); len(un) > 0 {
-		return nil, fmt.Errorf("%s: unknown key %q; a row has channel, weights, en, zh, source", name, un[0].String())
+		return nil, fmt.Errorf("%s: unknown key %q; a row has channel, weights, member, echo, source", name, un[0].String())
 	}
 	for class, percent := range w.Priors {
 		if !knownClass(class) {
@@ -80,8 +72,8 @@ func ParseWeights(name, text string, base *Weights) (*Weights, error) {
 			if r.Source == "" {
 				return nil, fmt.Errorf("%s: [rule.%s] source is missing: say who measured it", name, id)
 			}
-		} else if len(r.Channel) != 1 || !strings.Contains(channels, r.Channel) || r.EN == "" || r.ZH == "" {
-			return nil, fmt.Errorf("%s: [rule.%s] channel, en and zh are required", name, id)
+		} else if len(r.Channel) != 1 || !strings.Contains(channels, r.Channel) {
+			return nil, fmt.Errorf("%s: [rule.%s] channel is required: one letter of %s", name, id, channels)
 		}
 		for class, db := range r.Weights {
 			if class != suspendedGroup && !knownClass(class) {
@@ -113,23 +105,4 @@ func ParseWeights(name, text string, base *Weights) (*Weights, error) {
 
 func knownClass(c string) bool { return slices.Contains(Classes, Code(c)) }
 
-// Words renders a rule's sentence. lang is "zh" or "en".
-func Words(lang, rule string, args []string) (string, bool) {
-	r, ok := DefaultWeights.Rule[rule]
-	if !ok {
-		return "", false
-	}
-	s := r.EN
-	if lang == "zh" {
-		s = r.ZH
-	}
-	for i, a := range args {
-		s = strings.ReplaceAll(s, fmt.Sprintf("{%d}", i), a)
-	}
-	return s, true
-}
-
-func (h hit) text() Text {
-	en, _ := Words("en", h.rule, h.args)
-	return Text{Key: "evidence." + h.rule, Args: h.args, English: en}
-}
+func (h hit) text() Text { return Text{Key: "evidence." + h.rule, Args: h.args} }

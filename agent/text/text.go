@@ -129,16 +129,10 @@ func known(lang Lang) Lang {
 	return EN
 }
 
-// find is the template of key in lang. Package diag keeps the sentences of its
-// own rules and phrases, beside the weights that they speak of.
+// find is the template of key in lang.
 func find(lang Lang, key string) (string, bool) {
-	if s, ok := load(lang).one[key]; ok {
-		return s, true
-	}
-	if rule, ok := strings.CutPrefix(key, "evidence."); ok {
-		return diag.Words(string(lang), rule, nil)
-	}
-	return diag.Phrase(string(lang), key)
+	s, ok := load(lang).one[key]
+	return s, ok
 }
 
 // T is the text of key with {0}, {1} ... replaced by args. A missing text
@@ -197,6 +191,33 @@ func Render(lang Lang, t diag.Text) string {
 		return t.English
 	}
 	return T(lang, t.Key, t.Args...)
+}
+
+// English fills in the English of every sentence of d, for readers that have no
+// table of words: JSON, backends, logs. d itself is not changed.
+func English(d diag.Diagnosis) diag.Diagnosis {
+	say := func(t *diag.Text) {
+		if t.Key != "" {
+			t.English = Render(EN, *t)
+		}
+	}
+	d.Evidence, d.Against = slices.Clone(d.Evidence), slices.Clone(d.Against)
+	d.Unknown, d.Gates = slices.Clone(d.Unknown), slices.Clone(d.Gates)
+	for _, list := range [][]diag.Evidence{d.Evidence, d.Against} {
+		for i := range list {
+			say(&list[i].Fact)
+		}
+	}
+	for i := range d.Unknown {
+		say(&d.Unknown[i])
+	}
+	for i := range d.Gates {
+		say(&d.Gates[i].Fact)
+	}
+	for _, t := range []*diag.Text{&d.Detail, &d.DecideBy, &d.Act.What} {
+		say(t)
+	}
+	return d
 }
 
 // spoken turns arguments that are codes of the agent into words: the grade of a

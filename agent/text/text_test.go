@@ -1,7 +1,11 @@
 package text
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -296,3 +300,48 @@ func TestReason(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// TestEveryRuleAndPhraseOfTheDiagnosisHasWords: what the diagnosis may say has
+// words in each language, and no word is left over that it never says.
+func TestEveryRuleAndPhraseOfTheDiagnosisHasWords(t *testing.T) {
+	said := map[string]bool{}
+	for rule := range diag.DefaultWeights.Rule {
+		said["evidence."+rule] = true
+	}
+	files, err := filepath.Glob("../diag/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no source of the diagnosis: %v", err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(tree, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING && phrase.MatchString(lit.Value) {
+				said[strings.Trim(lit.Value, `"`)] = true
+			}
+			return true
+		})
+	}
+	if len(said) < 150 {
+		t.Fatalf("only %d sentences found in the source", len(said))
+	}
+	en, zh := both(t)
+	for key := range said {
+		if en.one[key] == "" || zh.one[key] == "" {
+			t.Errorf("%s is said and lacks words: %q, %q", key, en.one[key], zh.one[key])
+		}
+	}
+	for key := range en.one {
+		if table, _, _ := strings.Cut(key, "."); slices.Contains([]string{"evidence", "decide", "unknown", "detail"}, table) && !said[key] {
+			t.Errorf("%s is said nowhere", key)
+		}
+	}
+}
+
+// phrase is a key of a sentence that is no evidence, as a literal in the source.
+var phrase = regexp.MustCompile(`^"(decide|unknown|detail)\.[a-z0-9_]+"$`)

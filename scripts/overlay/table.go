@@ -131,7 +131,6 @@ func selfTests(packages ...string) []edit {
 // packed.Text. The rest is read as it is: small, or seldom linked in.
 var packedFiles = []string{
 	"agent/carrier/sms.toml",
-	"agent/diag/phrases.toml",
 	"agent/diag/weights.toml",
 	"agent/text/*.toml",
 	"firmware-targets/*.toml",

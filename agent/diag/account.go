@@ -1,8 +1,10 @@
 package diag
 
 import (
+	"strconv"
 	"time"
 
+	"cellwarden/agent/carrier"
 	"cellwarden/agent/meter"
 	"cellwarden/protocol"
 )
@@ -213,4 +215,152 @@ func (k *Known) platformRules(h *hits) {
 			h.add("platform_stopped", "backend", s.State)
 		}
 	}
+}
+
+// messageMaxAge: an operator's word on a stop is believed this long, unless the
+// line has worked since.
+const messageMaxAge = 45 * 24 * time.Hour
+
+func (k *Known) messageRules(h *hits) {
+	if k.barred.ok && k.within(k.barred.at, rejectWindow) {
+		h.add("sms_barred", k.barred.src, "CMS "+strconv.Itoa(k.barred.value))
+	}
+	// The newest message that says anything decides; by the service centre's
+	// time where it has one, else by order of arrival.
+	var newest carrier.Meaning
+	var at time.Time
+	for _, s := range k.sms {
+		if s.meaning == carrier.Advertisement {
+			continue
+		}
+		if s.sent.IsZero() || !s.sent.Before(at) {
+			newest, at = s.meaning, s.sent
+		}
+	}
+	if u := k.ussd; u.ok && newest == "" {
+		newest = carrier.Classify("", u.value.Text)
+	}
+	if newest == carrier.Nothing || newest == "" {
+		return
+	}
+	if !at.IsZero() {
+		if k.Now.Trusted && k.Now.Wall.Sub(at) > messageMaxAge {
+			return
+		}
+		if good, ok := wall(k.lastGood.value.At); ok && good.Sub(at) > 15*time.Minute && newest != carrier.Resumed {
+			return // it worked after the message: old news
+		}
+	}
+	switch newest {
+	case carrier.StopArrears:
+		h.add("sms_stop_arrears", "sms")
+	case carrier.StopQuota:
+		h.add("sms_stop_quota", "sms")
+	case carrier.StopExpired:
+		h.add("sms_stop_expired", "sms")
+	case carrier.StopAdmin:
+		h.add("sms_stop_admin", "sms")
+	case carrier.StopIMEI:
+		h.add("sms_stop_imei", "sms")
+	case carrier.Stop:
+		h.add("sms_stop", "sms")
+	case carrier.Resumed:
+		h.add("sms_resumed", "sms")
+	case carrier.Outage:
+		h.add("sms_outage", "sms")
+	}
+}
+
+func (k *Known) neighbourRules(h *hits) {
+	if !k.neighbours.ok {
+		return
+	}
+	n := k.neighbours.value.Neighbours
+	if as, ok := wall(n.AsOf); ok && k.Now.Trusted && k.Now.Wall.Sub(as) > 2*time.Hour {
+		return // diagnosis.md §7: fleet facts live minutes; two hours is already generous
+	}
+	switch {
+	case n.SameCarrierDown < 2 && n.SameCarrierDown > 0:
+		// One other machine may be down for any reason of its own.
+	case n.SamePoolDown >= 3 && n.SameCarrierDown <= n.SamePoolDown && n.SameCarrierDown < n.SameCarrier:
+		// Of the operator's machines only those of one pool are down.
+	case n.SameCarrier >= 3 && 2*n.SameCarrierDown >= n.SameCarrier:
+		h.add("neighbours_down", "backend", n.SameCarrierDown, n.SameCarrier)
+	case n.SameCarrier >= 3 && 10*n.SameCarrierDown >= 3*n.SameCarrier:
+		h.add("neighbours_some_down", "backend", n.SameCarrierDown, n.SameCarrier)
+	case n.SameCarrier >= 2 && n.SameCarrierDown == 0:
+		h.add("neighbours_fine", "backend", n.SameCarrier)
+	}
+	if n.SamePoolDown >= 3 {
+		h.add("pool_down", "backend", n.SamePoolDown)
+	}
+}
+
+func (k *Known) changeRules(h *hits) {
+	bound := k.plan.value.Plan.IMEIBound
+	switch k.imeiChanged() {
+	case yes:
+		if bound != nil && *bound {
+			h.add("imei_changed_bound", "config")
+		} else if bound == nil {
+			h.add("imei_changed", "config")
+		}
+	case no:
+		h.add("imei_same", "config")
+	}
+	if bound != nil && !*bound {
+		h.add("imei_unbound", "plan")
+	}
+	if bound != nil && *bound && k.imeiChanged() == unknown {
+		h.add("card_bound", "plan")
+	}
+	if d := k.farBelow(); d > 0 {
+		h.add("far_below_last_good", k.signal.src, fnum(d))
+	}
+	if k.abroad() {
+		h.add("abroad", firstOf(k.imsi.src, k.plan.src))
+	}
+	if k.iccidChanged() == yes {
+		h.add("card_changed", "config")
+	}
+	switch k.apnChanged() {
+	case yes:
+		h.add("apn_changed", "config")
+	case no:
+		h.add("apn_same", "config")
+	}
+	if on, ok := wall(k.history.value.Onset); ok && k.Now.Trusted {
+		if d := k.Now.Wall.Sub(on); d > 36*time.Hour {
+			h.add("onset_long_ago", "history", int(d.Hours()/24))
+		}
+	}
+}
+
+func (k *Known) imeiNow() string {
+	if k.imei.ok {
+		return k.imei.value.Value
+	}
+	return k.settings.value.IMEI
+}
+
+func (k *Known) imeiChanged() tri {
+	now, last := k.imeiNow(), k.lastGood.value.IMEI
+	if k.settings.value.IMEI != "" && last != "" {
+		now = k.settings.value.IMEI // both from the same keeper, so comparable
+	}
+	if now == "" || last == "" {
+		return unknown
+	}
+	return triOf(now != last)
+}
+
+func (k *Known) iccidChanged() tri {
+	now, last := k.settings.value.ICCID, k.lastGood.value.ICCID
+	if now == "" && k.iccid.ok {
+		now = k.iccid.value.Value
+	}
+	if now == "" || last == "" {
+		return unknown
+	}
+	return triOf(now != last)
 }

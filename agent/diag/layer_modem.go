@@ -1,0 +1,119 @@
+package diag
+
+import (
+	"cellwarden/modem/threegpp"
+)
+
+func (k *Known) modemGate() GateState {
+	if k.radioOff() || k.operator.ok && k.operator.value.Mode == 2 && k.registered() != yes {
+		return GateFailed
+	}
+	if k.usbDrops() || k.internal >= internalFailures {
+		return GateFailed
+	}
+	switch n := k.freshRestarts(); {
+	case n >= 2, n == 1 && k.sessionUp.ok && !k.sessionUp.value, n == 1 && k.registered() == no && !k.heardSinceRestart():
+		return GateFailed
+	}
+	if k.alarmed() && (k.registered() != yes || k.bootSeen) {
+		return GateFailed // what was registered before the start is over
+	}
+	if k.everSpoke {
+		return GatePassed
+	}
+	return GateUnknown
+}
+
+// heardSinceRestart reports whether a level or cell was read after the last restart.
+func (k *Known) heardSinceRestart() bool {
+	if len(k.restarts) == 0 {
+		return true
+	}
+	last := k.restarts[len(k.restarts)-1]
+	return k.signal.ok && k.signal.at.Mono > last.Mono || k.cell.ok && k.cell.at.Mono > last.Mono
+}
+
+func (k *Known) hostRules(h *hits) {
+	switch {
+	case k.unseen():
+		h.add("port_never_seen", k.port.src, k.port.value.Detail)
+	case k.port.ok && (k.port.value.State == "lost" || k.port.value.State == "absent"):
+		h.add("port_lost", k.port.src, k.port.value.Detail)
+	case k.port.ok && k.port.value.State == "garbage":
+		h.add("port_garbage", k.port.src)
+	case k.silent() == 2:
+		h.add("port_silent", "at", max(k.silentRun, 2))
+	case k.silent() == 1:
+		h.add("port_silent_once", "at", k.silentCmd)
+	case k.internal >= internalFailures:
+		h.add("cme_internal", "at", k.internal)
+	case k.answered > 0 && k.freshRestarts() == 0 && !k.usbDrops() && !k.alarmed():
+		h.add("modem_answers", "at")
+	}
+	if k.usbDrops() {
+		h.add("usb_drops", "usb", *k.history.value.USBDrops10Min)
+	}
+	switch n := k.freshRestarts(); {
+	case n >= 2:
+		h.add("restarts", "urc", n)
+	case n == 1 && k.sessionUp.ok && !k.sessionUp.value:
+		h.add("restart_then_failed", "urc")
+	case n == 1:
+		h.add("restart_once", "urc")
+	}
+	if k.alarmed() {
+		h.add("power_alarm", k.alarm.src, k.alarm.value.Alarm)
+	}
+	if k.switchedOff() {
+		h.add("radio_off", k.cfun.src, k.cfun.value.Level)
+	} else if k.radioOff() {
+		h.add("radio_low_power", k.cell.src)
+	}
+	if k.operator.ok && k.operator.value.Mode == 2 {
+		h.add("deregistered_by_command", k.operator.src)
+	}
+}
+
+func (k *Known) freshRestarts() int {
+	n := 0
+	for _, r := range k.restarts {
+		if k.within(r, restartWindow) {
+			n++
+		}
+	}
+	return n
+}
+
+// switchedOff: a functionality with transmitter, receiver or both off (TS 27.007
+// §8.2: 0, 2, 3, 4), or 7, the offline mode of Qualcomm and Huawei.
+func (k *Known) switchedOff() bool {
+	if !k.cfun.ok {
+		return false
+	}
+	switch k.cfun.value.Level {
+	case 0, 2, 3, 4, 7:
+		return true
+	}
+	return false
+}
+
+func (k *Known) radioOff() bool {
+	if k.switchedOff() {
+		return true
+	}
+	return k.cell.ok && k.cell.value.State == threegpp.CampLowPower && !(k.cfun.ok && k.cfun.value.Level == 1 && k.cfun.at.Mono > k.cell.at.Mono)
+}
+
+func (k *Known) usbDrops() bool {
+	d := k.history.value.USBDrops10Min
+	return d != nil && *d >= 3
+}
+
+// internalFailures answers of "phone failure" in a row are not about a question.
+const internalFailures = 3
+
+// alarmed: the module warned of its supply or temperature of late.
+func (k *Known) alarmed() bool { return k.alarm.ok && k.within(k.alarm.at, eventWindow) }
+
+// restartedOnly: the last thing heard is a restart, so earlier states are void.
+func (k *Known) restartedOnly() bool { return k.bootSeen && k.freshRestarts() > 0 }

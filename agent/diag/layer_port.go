@@ -1,0 +1,80 @@
+package diag
+
+import (
+	"cellwarden/modem/threegpp"
+	"time"
+)
+
+func (k *Known) portGate() GateState {
+	if k.port.ok {
+		switch k.port.value.State {
+		case "lost", "absent", "garbage":
+			return GateFailed
+		case "held", "unreadable":
+			return GateUnknown
+		}
+	}
+	switch k.silent() {
+	case 2:
+		return GateFailed
+	case 1:
+		if k.answered == 0 || k.everSpoke {
+			return GateFailed
+		}
+		return GateUnknown
+	}
+	if k.everSpoke {
+		return GatePassed
+	}
+	return GateUnknown
+}
+
+// silent says how far the port's silence goes: 0 none, 1 one unanswered
+// command at the end, 2 beyond doubt.
+func (k *Known) silent() int {
+	if k.asleep() {
+		return 0
+	}
+	if k.port.ok && k.port.value.State == "silent" && k.port.at.Mono >= k.silentAt.Mono {
+		return 2
+	}
+	switch {
+	case k.silentRun == 0 || !k.within(k.silentAt, silenceWindow):
+		return 0
+	case k.silentFast >= 2:
+		return 2
+	case k.silentFast >= 1:
+		return 1
+	}
+	return 0
+}
+
+// asleep: the network granted power saving and the periodic update is not yet
+// due, so a modem that answers nothing may just sleep (TS 24.008 §4.7.2.8).
+func (k *Known) asleep() bool {
+	r, ok := k.reg[threegpp.EPS]
+	v := r.value
+	if !ok || !v.Stat.Registered() || v.ActiveTimeS < 0 || v.PeriodicTAUS <= 0 {
+		return false
+	}
+	return k.within(r.at, time.Duration(v.PeriodicTAUS)*time.Second*11/10)
+}
+
+// unseen: nothing that is a modem was ever met where the config looks for it. The
+// modem may be dead, or on another port than the config says.
+func (k *Known) unseen() bool {
+	if !k.port.ok || k.port.value.Seen || k.everSpoke {
+		return false
+	}
+	switch k.port.value.State {
+	case "absent", "silent", "garbage":
+		return true
+	}
+	return false
+}
+
+// held: another program has the port or the board hides it, so the modem's facts
+// are old, or there are none.
+func (k *Known) held() bool {
+	return k.port.ok && (k.port.value.State == "held" || k.port.value.State == "unreadable")
+}
