@@ -159,6 +159,9 @@ type Plan struct {
 	SilentUntil   string `json:"silent_until,omitempty" toml:"silent_until"`     // end of the silent period, date
 	Thresholds    []int  `json:"thresholds,omitempty" toml:"thresholds"`         // per cent, default 80 95 100
 	Carrier       string `json:"carrier,omitempty" toml:"carrier"`               // MCC-MNC of the home operator, "460-00"
+
+	OveragePerMB float64 `json:"overage_per_mb,omitempty" toml:"overage_per_mb"` // price of a MB beyond the quota, in Currency
+	Currency     string  `json:"currency,omitempty" toml:"currency"`             // ISO 4217, "CNY"
 }
 
 // PlanArgs are the args of "plan". Without an ICCID the plan is of the card in the

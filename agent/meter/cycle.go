@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,11 @@ const (
 	maxPlanField  = 32   // bytes of any text in a plan, so that a snapshot stays bounded
 	maxOffset     = 14 * secondsPerHour
 	maxRetention  = 3650
+	maxPrice      = 1_000_000 // of one MB, in any currency
 )
+
+// currency is a code of ISO 4217.
+var currency = regexp.MustCompile(`^[A-Z]{3}$`)
 
 var defaultThresholds = []int{80, 95, 100}
 
@@ -133,6 +138,12 @@ func CheckPlan(p protocol.Plan) error {
 	}
 	if len(p.Carrier) > maxPlanField {
 		return fmt.Errorf("meter: plan: carrier is longer than %d bytes", maxPlanField)
+	}
+	if !(p.OveragePerMB >= 0 && p.OveragePerMB <= maxPrice) { // NaN too
+		return fmt.Errorf("meter: plan: overage_per_mb %g: want 0 to %d", p.OveragePerMB, maxPrice)
+	}
+	if p.Currency != "" && !currency.MatchString(p.Currency) {
+		return fmt.Errorf("meter: plan: currency %q: want three letters such as CNY", clip(p.Currency, maxPlanField))
 	}
 	return nil
 }
