@@ -31,5 +31,3 @@ require (
 )
 
 tool honnef.co/go/tools/cmd/staticcheck
-
-replace github.com/gorilla/websocket => ./agent/uplink/nowebsocket

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"cellwarden/firmware-targets/packed"
-
 	"github.com/BurntSushi/toml"
 )
 
@@ -204,7 +202,7 @@ func Text(name string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) || !namePattern.MatchString(name) {
 		return "", fmt.Errorf("target %q: there is no such board; there are: %s", name, strings.Join(Names(), ", "))
 	}
-	return packed.Text(string(b)), err
+	return string(b), err
 }
 
 // Get reads a built-in board.

@@ -23,31 +23,27 @@ const module = "cellwarden/"
 // house, arrows pointing down. A package without a row imports none. An arrow that
 // would have to point up is the sign that something is in the wrong room.
 var arrows = map[string][]string{
-	// packed knows nothing of what it unpacks.
-	"firmware-targets/packed": {},
-	"scripts/overlay":         {"firmware-targets/packed"},
-
-	"modem/threegpp":  {"firmware-targets/packed"},
-	"modem/profile":   {"modem/threegpp", "firmware-targets/packed"},
+	"modem/threegpp":  {},
+	"modem/profile":   {"modem/threegpp"},
 	"modem/at":        {},
 	"modem":           {"modem/at", "modem/profile", "modem/threegpp"},
 	"modem/modemtest": {},
 
 	"protocol":         {},
-	"firmware-targets": {"firmware-targets/packed"},
+	"firmware-targets": {},
 
 	"agent/instant": {},
-	"agent/carrier": {"modem/threegpp", "firmware-targets/packed"},
+	"agent/carrier": {"modem/threegpp"},
 	"agent/meter":   {"agent/instant", "protocol"},
 	"agent/remedy":  {},
 	// remedysim is no part of the device: it plays ladders beside a watchdog.
 	"agent/remedy/remedysim": {"agent/remedy"},
 	"agent/cmd/waits":        {"agent/remedy", "agent/remedy/remedysim"},
-	"agent/diag":             {"agent/carrier", "agent/instant", "agent/meter", "modem/threegpp", "protocol", "firmware-targets/packed"},
+	"agent/diag":             {"agent/carrier", "agent/instant", "agent/meter", "modem/threegpp", "protocol"},
 	// text, though no pure package, is a table to the core: a key goes in, the
 	// same words come out. Its mutex guards the tables, which are read from the
 	// binary when a language is first used.
-	"agent/text":    {"agent/diag", "firmware-targets/packed"},
+	"agent/text":    {"agent/diag"},
 	"agent/core":    {"agent/diag", "agent/instant", "agent/learn", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 	"agent/learn":   {"agent/diag"},
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
@@ -86,7 +82,7 @@ var simulators = []string{"modem/modemtest", "agent/board/boardtest", "agent/loc
 
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
-var pure = []string{"firmware-targets/packed", "modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy",
+var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy",
 	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update"}
 
 // impure are packages of the standard library that a pure package does not

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"cellwarden/firmware-targets/packed"
-
 	"github.com/BurntSushi/toml"
 )
 
@@ -38,7 +36,7 @@ type smsWords struct {
 
 var words = func() smsWords {
 	var w smsWords
-	if _, err := toml.Decode(packed.Text(smsTOML), &w); err != nil {
+	if _, err := toml.Decode(smsTOML, &w); err != nil {
 		panic("carrier: sms.toml: " + err.Error()) // embedded, and read by every test
 	}
 	return w

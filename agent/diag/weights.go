@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"cellwarden/firmware-targets/packed"
-
 	"github.com/BurntSushi/toml"
 )
 
@@ -37,7 +35,7 @@ const channels = "HSRNEUCTFX"
 
 // DefaultWeights is the built-in table.
 var DefaultWeights = func() *Weights {
-	w, err := ParseWeights("weights.toml", packed.Text(weightsTOML), nil)
+	w, err := ParseWeights("weights.toml", weightsTOML, nil)
 	if err != nil {
 		panic("diag: " + err.Error()) // embedded, and read by every test
 	}

@@ -38,13 +38,13 @@ func TestModemThatTalksWithoutEnd(t *testing.T) {
 	modem := newModem(t, "", file)
 	m := newMachine(t, nil, plain(modem.port))
 	m.start()
-	before := m.resident()
+	before := m.memory("VmRSS")
 	unparsed := uint64(0)
 	until(t, "the flood to be heard", patient, func() bool { unparsed = uint64(m.status().Modem.Unparsed); return unparsed > 5_000 })
-	highest := m.resident()
+	highest := m.memory("VmRSS")
 	// It goes on; then the modem is as it was.
 	until(t, "the modem to be understood", patient, func() bool {
-		highest = max(highest, m.resident())
+		highest = max(highest, m.memory("VmRSS"))
 		s := m.status()
 		again := uint64(s.Modem.Unparsed)
 		quiet := again == unparsed
@@ -52,7 +52,7 @@ func TestModemThatTalksWithoutEnd(t *testing.T) {
 		return quiet && s.Modem.State == "ok"
 	})
 	t.Logf("FIGURE flood: %d lines not understood; resident %.1f MB before, at most %.1f MB, %.1f MB after",
-		unparsed, float64(before)/1e6, float64(highest)/1e6, float64(m.resident())/1e6)
+		unparsed, float64(before)/1e6, float64(highest)/1e6, float64(m.memory("VmRSS"))/1e6)
 	if grown := highest - before; grown > floodGrowth {
 		t.Errorf("grew by %d bytes, at most %d", grown, floodGrowth)
 	}

@@ -23,7 +23,6 @@ import (
 	"sync/atomic"
 
 	"cellwarden/agent/diag"
-	"cellwarden/firmware-targets/packed"
 
 	"github.com/BurntSushi/toml"
 )
@@ -89,7 +88,7 @@ func parse(name string) (*words, error) {
 		return nil, fmt.Errorf("text: %w", err)
 	}
 	var tree map[string]any
-	if _, err := toml.Decode(packed.Text(string(b)), &tree); err != nil {
+	if _, err := toml.Decode(string(b), &tree); err != nil {
 		return nil, fmt.Errorf("text: %s: %w", name, err)
 	}
 	w := &words{map[string]string{}, map[string][]string{}}

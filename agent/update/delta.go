@@ -2,7 +2,7 @@ package update
 
 import (
 	"bufio"
-	"compress/flate"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,25 +38,11 @@ type delta struct {
 // measured by the caller: a damaged delta may say anything and never ends early
 // without an error.
 func OpenDelta(old io.ReaderAt, size int64, patch io.Reader) (io.Reader, error) {
-	z, err := Gunzip(patch)
+	z, err := gzip.NewReader(patch)
 	if err != nil {
 		return nil, fmt.Errorf("delta: %w", err)
 	}
 	return &delta{in: bufio.NewReader(z), old: old, size: size}, nil
-}
-
-// Gunzip unpacks what cellwarden-sign has packed: gzip with nothing optional in its
-// head (RFC 1952 §2.3). The sum at the end is not looked at: what comes out is held
-// against a signed SHA-256. The reader of compress/gzip would add 6 KB to the program.
-func Gunzip(r io.Reader) (io.Reader, error) {
-	var head [10]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, fmt.Errorf("gzip: %w", whole(err))
-	}
-	if string(head[:4]) != "\x1f\x8b\x08\x00" {
-		return nil, errors.New("gzip: another head than cellwarden-sign writes")
-	}
-	return flate.NewReader(r), nil
 }
 
 func (d *delta) Read(p []byte) (int, error) {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"strings"
 	"testing"
 )
 
@@ -79,15 +78,14 @@ func TestDeltaRebuilds(t *testing.T) {
 	}
 }
 
-// A delta that was cut anywhere never passes for a whole one, but for the sum at the
-// end of gzip: the new file is there without it.
+// A delta that was cut anywhere never passes for a whole one.
 func TestDeltaTruncated(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	old := program(rng, 40, 0)
 	neu := program(rng, 40, 0x40)
 	patch := makeDelta(t, old, neu)
 	for n := range len(patch) {
-		if got, err := apply(old, patch[:n]); err == nil && !(n >= len(patch)-8 && bytes.Equal(got, neu)) {
+		if got, err := apply(old, patch[:n]); err == nil {
 			t.Fatalf("cut at %d of %d: %d bytes and no error", n, len(patch), len(got))
 		}
 	}
@@ -168,41 +166,4 @@ func (i inside) ReadAt(p []byte, off int64) (int, error) {
 		i.t.Errorf("reads %d bytes at %d of %d", len(p), off, i.size)
 	}
 	return i.r.ReadAt(p, off)
-}
-
-// What is packed is unpacked, and what is not, or is cut short, is an error and never
-// less than all.
-func TestGunzip(t *testing.T) {
-	text := bytes.Repeat([]byte("cellwarden "), 5000)
-	var packed, named bytes.Buffer
-	for i, to := range []*bytes.Buffer{&packed, &named} {
-		z := gzip.NewWriter(to)
-		if i == 1 {
-			z.Name = "cellwarden" // as the command gzip does
-		}
-		if _, err := z.Write(text); err != nil {
-			t.Fatal(err)
-		}
-		if err := z.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	all := func(b []byte) ([]byte, error) {
-		r, err := Gunzip(bytes.NewReader(b))
-		if err != nil {
-			return nil, err
-		}
-		return io.ReadAll(r)
-	}
-	if got, err := all(packed.Bytes()); err != nil || !bytes.Equal(got, text) {
-		t.Errorf("%d bytes of %d: %v", len(got), len(text), err)
-	}
-	for n := range packed.Len() - 8 { // without the sum at the end
-		if _, err := all(packed.Bytes()[:n]); err == nil {
-			t.Errorf("cut at %d of %d: no error", n, packed.Len())
-		}
-	}
-	if _, err := all(named.Bytes()); err == nil || !strings.Contains(err.Error(), "cellwarden-sign") {
-		t.Errorf("another head: %v", err)
-	}
 }

@@ -20,8 +20,8 @@ const (
 	maxRoots    = 8  // changes of keys in one document: a board that lay a year in a store
 	maxKeys     = 16 // of a root
 	maxForms    = 16 // of a manifest
-	// MaxBinary is the largest binary: two of the limit of scripts/build.sh.
-	MaxBinary = 16 << 20
+	// MaxBinary is the largest binary: twice the limit of scripts/build.sh.
+	MaxBinary = 24_000_000
 	// format is the version of both payloads.
 	format = 1
 )

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"cellwarden/firmware-targets/packed"
-
 	"github.com/BurntSushi/toml"
 )
 
@@ -98,9 +96,6 @@ func load(base *Set, dir fs.FS) (*Set, error) {
 		text, err := fs.ReadFile(dir, name)
 		if err != nil {
 			return nil, fmt.Errorf("profile: %w", err)
-		}
-		if base == nil {
-			text = []byte(packed.Text(string(text)))
 		}
 		p, err := Parse(name, text, found[Ground])
 		if err != nil {

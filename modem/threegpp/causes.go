@@ -4,16 +4,10 @@ import (
 	_ "embed" // causes.tsv
 	"strconv"
 	"strings"
-
-	"cellwarden/firmware-targets/packed"
 )
 
 //go:embed causes.tsv
-var causesFile string
-
-// causesTSV is searched in place and never made into a map: a look-up happens a
-// few times a day, and the agent's heap is small.
-var causesTSV = packed.Text(causesFile)
+var causesTSV string // searched in place and never made into a map: a look-up happens a few times a day
 
 // CauseInfo is one row of the cause tables.
 type CauseInfo struct {

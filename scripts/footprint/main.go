@@ -26,7 +26,7 @@ import (
 )
 
 // limitBytes is the budget of scripts/build.sh for a binary.
-const limitBytes = 8 << 20
+const limitBytes = 12_000_000
 
 // shownBytes is the least that has a row of its own.
 const shownBytes = 12 << 10
@@ -96,7 +96,7 @@ func budget(w io.Writer, dir string) error {
 	}
 	fmt.Fprintf(w, "%-34s %12d\n", "package, armv7", packed)
 	fmt.Fprintf(w, "%-34s %12d\n", "unpacked, before the installer", unpacked)
-	fmt.Fprintf(w, "%-34s %12s %12s  grep VmRSS /proc/PID/status\n", "resident, idle", "", "12 MiB")
+	fmt.Fprintf(w, "%-34s %12s %12s  grep VmRSS /proc/PID/status\n", "resident, idle", "", "14 MB")
 	fmt.Fprintf(w, "%-34s %12s %12s  go test ./agent/e2e -run ColdStart -v\n\n", "cold start to the first verdict", "", "30 s")
 	return nil
 }

@@ -10,6 +10,7 @@ type use struct {
 
 var uses = []use{
 	{"paho.mqtt.golang", "MQTT: session, QoS 1, packets", []string{"github.com/eclipse/paho.mqtt.golang"}},
+	{"gorilla/websocket", "paho can speak MQTT over it; not used", []string{"github.com/gorilla/websocket"}},
 	{"golang.org/x/net: proxies", "paho names them; not used", []string{"golang.org/x/net/proxy", "golang.org/x/net/internal/socks"}},
 	{"golang.org/x/net: dnsmessage", "DNS probes, one server and one question at a time", []string{"golang.org/x/net/dns"}},
 	{"golang.org/x/net: netutil", "bounds the connections to the local API", []string{"golang.org/x/net/netutil"}},
@@ -37,10 +38,11 @@ var uses = []use{
 		"crypto/internal/fips140/nistec", "crypto/internal/fips140/ecdsa", "crypto/internal/fips140/ecdh", "crypto/internal/fips140/ed25519",
 		"crypto/internal/fips140/edwards25519"}},
 	{"std TLS: protocol, ciphers, hashes", "the session to the broker", []string{"crypto", "vendor/golang.org/x/crypto"}},
-	{"std net/http", "local API and page", []string{"net/http", "net/textproto", "mime", "vendor/golang.org/x/net/http", "vendor/golang.org/x/net/idna"}},
+	{"std net/http", "local API and page", []string{"net/http", "net/textproto", "mime", "vendor/golang.org/x/net/http", "vendor/golang.org/x/net/idna",
+		"vendor/golang.org/x/text"}},
 	{"std net", "sockets and names", []string{"net", "vendor/golang.org/x/net/dns", "internal/poll"}},
 	{"std encoding/json", "messages, state, API", []string{"encoding/json"}},
-	{"std compress", "batches; packed tables", []string{"compress"}},
+	{"std compress", "batches, updates", []string{"compress"}},
 	{"std regexp", "modem profiles, config and boards", []string{"regexp"}},
 	{"std reflect, fmt", "what toml and json stand on", []string{"reflect", "fmt", "internal/fmtsort", "internal/reflectlite"}},
 	{"std runtime", "goroutines, memory, maps", []string{"runtime", "internal/runtime", "internal/abi", "internal/cpu", "internal/bytealg", "sync", "internal/sync"}},

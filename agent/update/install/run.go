@@ -1,6 +1,7 @@
 package install
 
 import (
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -612,7 +613,7 @@ func (r *Runner) unpack(file File, slot string) error {
 		}
 		in, err = update.OpenDelta(old, size, packed)
 	} else {
-		in, err = update.Gunzip(packed)
+		in, err = gzip.NewReader(packed)
 	}
 	if err != nil {
 		return protocol.Refuse(protocol.UpdateMalformed, "%s: %v", f.Name, err)
