@@ -276,6 +276,15 @@ func (r *reader) value(path string, v any, into reflect.Value) {
 		default:
 			into.SetUint(uint64(n))
 		}
+	case reflect.Float64:
+		switch n := v.(type) {
+		case float64:
+			into.SetFloat(n)
+		case int64:
+			into.SetFloat(float64(n))
+		default:
+			r.mismatch(path, "a number", v, literal(into))
+		}
 	case reflect.Slice:
 		r.list(path, v, into)
 	default:
