@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"agent/carrier": {"modem/threegpp"},
 	"agent/meter":   {"agent/instant", "protocol"},
 	"agent/remedy":  {},
+	"agent/goodset": {},
 	// remedysim is no part of the device: it plays ladders beside a watchdog.
 	"agent/remedy/remedysim": {"agent/remedy"},
 	"agent/cmd/waits":        {"agent/remedy", "agent/remedy/remedysim"},
@@ -82,7 +83,7 @@ var simulators = []string{"modem/modemtest", "agent/board/boardtest", "agent/loc
 
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
-var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy",
+var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset",
 	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update"}
 
 // impure are packages of the standard library that a pure package does not
