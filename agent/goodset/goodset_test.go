@@ -110,8 +110,13 @@ func FuzzBookStaysBounded(f *testing.F) {
 	f.Add("", strings.Repeat("x", 500), false)
 	f.Fuzz(func(t *testing.T, key, value string, works bool) {
 		var b Book
+		read := map[string]Setting{}
 		for i := range 60 {
-			b.See(open(fmt.Sprint(key, i), fmt.Sprint(value, i%7)))
+			read[fmt.Sprint(key, i)] = Setting{Value: fmt.Sprint(value, i%7)}
+		}
+		for i := range 5 {
+			read["turn"] = Setting{Value: fmt.Sprint(i)}
+			b.See(read)
 			if works {
 				b.AllWorks(day)
 			}
