@@ -57,6 +57,9 @@ var arrows = map[string][]string{
 	"agent/outbox":          {},
 	"agent/uplink":          {"agent/instant", "agent/outbox", "protocol"},
 
+	"agent/machine/crc16":  {},
+	"agent/machine/evadts": {"agent/machine/crc16"},
+
 	"agent/update":         {"protocol"},
 	"agent/update/install": {"agent/update", "protocol"},
 
@@ -64,7 +67,7 @@ var arrows = map[string][]string{
 	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "agent/text", "protocol"},
 	"agent/localapi/view":    {"agent/carrier", "agent/diag", "agent/localapi", "agent/text", "protocol"},
 	"agent/web":              {"agent/localapi", "agent/localapi/view", "agent/text"},
-	"agent/cli":              {"agent/diag", "agent/localapi", "agent/localapi/view", "agent/text", "protocol"},
+	"agent/cli":              {"agent/diag", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
 
 	"agent":                top,
 	"agent/cmd/cellwarden": {"agent", "agent/cli"},
@@ -84,7 +87,8 @@ var simulators = []string{"modem/modemtest", "agent/board/boardtest", "agent/loc
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
 var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset",
-	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update"}
+	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update",
+	"agent/machine/crc16", "agent/machine/evadts"}
 
 // impure are packages of the standard library that a pure package does not
 // import, and why. A name stands for what is below it too.

@@ -70,6 +70,7 @@ func (h Hooks) verbs() []Verb {
 		{"explain", "FILE...", "", h.Explain},
 		{"event", "put NAME [--data JSON | --data-file FILE] [--level LEVEL] [--at TIME] [--no-wait]", "", event},
 		{"usage", "[--by hour|day|cycle] [-n N] [--csv]", "", usage},
+		{"audit", "FILE...", "", audit},
 		{"bundle", "[-o FILE] [--scenario]", "", bundle},
 		{"confirm", "CLASS [--by WHO] [--note TEXT]", "", confirm},
 		{"priors", "show|reset", "", Priors},
