@@ -25,6 +25,7 @@ import (
 
 	"cellwarden/agent/config"
 	"cellwarden/agent/core"
+	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
@@ -111,8 +112,8 @@ func testConfig(t testing.TB, brokers ...string) config.Config {
 }
 
 // bareHardware is a board without modem and data interface.
-func bareHardware(now func() instant.Instant) Hardware {
-	return Hardware{Now: now, Timer: realTimer(now),
+func bareHardware(now func() instant.Instant) device.Hardware {
+	return device.Hardware{Now: now, Timer: device.Timer(now),
 		Links:    func() ([]meter.Reading, diag.Interface, error) { return nil, diag.Interface{}, nil },
 		RunProbe: func(context.Context, core.ProbeSpec) diag.ProbeResult { return diag.ProbeResult{} }}
 }

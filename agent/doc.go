@@ -8,5 +8,5 @@
 //	server   the local socket and the page
 //
 // It decides nothing: package core does. What hardware, clocks and files are,
-// comes in through Hardware, so that the demo and the tests run the same code.
+// comes in through device.Hardware, so that the demo and the tests run the same code.
 package agent

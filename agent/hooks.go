@@ -14,6 +14,7 @@ import (
 	"cellwarden/agent/board"
 	"cellwarden/agent/cli"
 	"cellwarden/agent/config"
+	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/explain"
 	"cellwarden/agent/localapi"
@@ -63,12 +64,12 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	log := logger(env.Stderr, cfg.Log)
 	rec := modem.NewRecorder()
 	logTraffic(rec, log)
-	hw, done, err := NewHardware(cfg, rec)
+	hw, done, err := device.New(cfg, rec)
 	if err != nil {
 		return failed(env, err)
 	}
 	defer done()
-	lend(&hw, on, log)
+	device.AttachBoardControls(&hw, on, log)
 	defer settleDown()()
 	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,
 		Recorder: rec, Board: boardName(on)})
@@ -257,10 +258,10 @@ func diagnoseDirect(ctx context.Context, port string, progress func(localapi.Pro
 	}
 	cfg := config.Default
 	cfg.Modem.Port = port
-	m, err := openModem(ctx, modemSpec(cfg, nil))
+	m, err := device.OpenModem(ctx, device.ModemSpec(cfg, nil))
 	if err != nil {
 		// At a port where something else talks there is no modem to judge.
-		state, detail := portTrouble(err)
+		state, detail := device.PortTrouble(err)
 		if state == "silent" {
 			see("port", diag.Port{State: state, Detail: detail})
 			return show(), nil
@@ -292,7 +293,7 @@ func diagnoseDirect(ctx context.Context, port string, progress func(localapi.Pro
 	return show(), nil
 }
 
-func hearFor(ctx context.Context, m Modem, d time.Duration, heard func(modem.Event)) error {
+func hearFor(ctx context.Context, m device.Modem, d time.Duration, heard func(modem.Event)) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	for {

@@ -2,15 +2,14 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"strings"
 	"time"
 
 	"cellwarden/agent/board"
 	"cellwarden/agent/core"
+	"cellwarden/agent/device"
 	"cellwarden/modem"
-	"cellwarden/modem/at"
 	"cellwarden/modem/threegpp"
 )
 
@@ -27,7 +26,7 @@ const (
 // line is the modem worker. It owns the port: opens it, answers Asks, hears
 // URCs, and opens it again with growing patience.
 type line struct {
-	hw     Hardware
+	hw     device.Hardware
 	asks   chan []string
 	cycles chan struct{}
 	resets chan string // the port's state; pressed while the port cannot be opened
@@ -40,7 +39,7 @@ type line struct {
 	timeAt   time.Duration // before that the network's time is not asked for again
 }
 
-func newLine(hw Hardware, events chan<- core.Event) *line {
+func newLine(hw device.Hardware, events chan<- core.Event) *line {
 	return &line{hw: hw, asks: make(chan []string, 1), cycles: make(chan struct{}, 1), resets: make(chan string, 1), events: events}
 }
 
@@ -63,7 +62,7 @@ func (l *line) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		m, err := l.hw.OpenModem(ctx)
 		if err != nil {
-			state, detail := portTrouble(err)
+			state, detail := device.PortTrouble(err)
 			if state+detail != last {
 				l.send(ctx, core.PortState{At: l.at(), State: state, Detail: detail})
 				last = state + detail
@@ -118,7 +117,7 @@ func (l *line) idle(ctx context.Context, d time.Duration) {
 }
 
 // serve works one open modem until it is lost.
-func (l *line) serve(ctx context.Context, m Modem) {
+func (l *line) serve(ctx context.Context, m device.Modem) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -152,7 +151,7 @@ const (
 	radioTimeout = 15 * time.Second // +CFUN may take 15 s by the manuals
 )
 
-func (l *line) cycle(ctx context.Context, m Modem) {
+func (l *line) cycle(ctx context.Context, m device.Modem) {
 	l.send(ctx, core.Cycled{At: l.at()})
 	m.Do(ctx, "AT+CFUN=0", radioTimeout)
 	c, stop := l.hw.Timer(l.hw.Now().Mono + radioOffFor)
@@ -169,7 +168,7 @@ func (l *line) cycle(ctx context.Context, m Modem) {
 }
 
 // hear passes on what waits.
-func (l *line) hear(ctx context.Context, m Modem) {
+func (l *line) hear(ctx context.Context, m device.Modem) {
 	for {
 		select {
 		case ev, ok := <-m.Unsolicited():
@@ -185,7 +184,7 @@ func (l *line) hear(ctx context.Context, m Modem) {
 
 func (l *line) heard(ctx context.Context, ev modem.Event) {
 	when := core.At{Instant: l.hw.Now()}
-	if t, ok := networkTime(ev.Facts); ok && l.hw.HearTime != nil {
+	if t, ok := device.NetworkTime(ev.Facts); ok && l.hw.HearTime != nil {
 		l.hw.HearTime(string(board.TimeNITZ), t)
 	}
 	for _, f := range ev.Facts {
@@ -201,7 +200,7 @@ func (l *line) heard(ctx context.Context, ev modem.Event) {
 const maxMessages = 16
 
 // read fetches the messages that were announced. It deletes nothing; see mailbox.
-func (l *line) read(ctx context.Context, m Modem) {
+func (l *line) read(ctx context.Context, m device.Modem) {
 	for len(l.messages) > 0 {
 		index := l.messages[0]
 		l.messages = l.messages[1:]
@@ -215,7 +214,7 @@ func (l *line) read(ctx context.Context, m Modem) {
 
 // round asks the queries in order. A port that falls silent ends it early: the
 // dialogue has already tried to get back in step.
-func (l *line) round(ctx context.Context, m Modem, queries []string) {
+func (l *line) round(ctx context.Context, m device.Modem, queries []string) {
 	defer func() { l.send(ctx, core.RoundDone{At: l.at()}) }()
 	for _, q := range queries {
 		if modem.Query(q) == modem.SMS {
@@ -249,14 +248,14 @@ const timeAsk = time.Minute
 
 // askTime asks for the network's time where a clock waits for it. A module that
 // only knows its own clock has nothing to say here.
-func (l *line) askTime(ctx context.Context, m Modem) {
+func (l *line) askTime(ctx context.Context, m device.Modem) {
 	now := l.hw.Now()
 	if now.Trusted || l.hw.HearTime == nil || now.Mono < l.timeAt || ctx.Err() != nil {
 		return
 	}
 	l.timeAt = now.Mono + timeAsk
 	for _, a := range m.Ask(ctx, modem.Clock) {
-		if t, ok := networkTime(a.Facts); ok {
+		if t, ok := device.NetworkTime(a.Facts); ok {
 			l.hw.HearTime(string(board.TimeNITZ), t)
 		}
 	}
@@ -272,21 +271,4 @@ func name(line string) string {
 		line = line[:16]
 	}
 	return line
-}
-
-// portTrouble words why the port could not be opened, as core's port states. Of
-// a held one the detail is who holds it.
-func portTrouble(err error) (state, detail string) {
-	var held *at.HeldError
-	switch {
-	case errors.As(err, &held):
-		return "held", held.By.String()
-	case errors.Is(err, modem.ErrNotAT):
-		return "garbage", err.Error()
-	case errors.Is(err, modem.ErrNoAnswer):
-		return "silent", err.Error()
-	case errors.Is(err, at.ErrBlind), errors.Is(err, at.ErrPermission):
-		return "unreadable", err.Error() // the board keeps us from looking: nothing is known of the modem
-	}
-	return "absent", err.Error()
 }

@@ -15,6 +15,7 @@ import (
 
 	"cellwarden/agent/board"
 	"cellwarden/agent/core"
+	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/localapi"
@@ -47,7 +48,7 @@ const (
 // loop owns the core. Everything else talks to it through events and calls.
 type loop struct {
 	core   *core.Core
-	hw     Hardware
+	hw     device.Hardware
 	log    *slog.Logger
 	events chan core.Event
 	calls  chan func()

@@ -15,10 +15,10 @@ import (
 
 	"cellwarden/agent/config"
 	"cellwarden/agent/core"
+	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
-	boards "cellwarden/firmware-targets"
 	"cellwarden/modem"
 )
 
@@ -54,26 +54,6 @@ func TestMenderIsPatient(t *testing.T) {
 	}
 }
 
-// The power key of a modem that is on and mute would switch it off.
-func TestResetLine(t *testing.T) {
-	reset, key := &boards.Line{Chip: "gpiochip0", Line: 7}, &boards.Line{Chip: "gpiochip0", Line: 6}
-	for _, c := range []struct {
-		name  string
-		g     boards.GPIO
-		state string
-		want  *boards.Line
-	}{
-		{"mute, with a reset line", boards.GPIO{Reset: reset, PowerKey: key}, "silent", reset},
-		{"gone, with a reset line", boards.GPIO{Reset: reset, PowerKey: key}, "absent", reset},
-		{"gone, with a power key alone", boards.GPIO{PowerKey: key}, "absent", key},
-		{"mute, with a power key alone", boards.GPIO{PowerKey: key}, "silent", nil},
-	} {
-		if got := resetLine(c.g, c.state); got != c.want {
-			t.Errorf("%s: %+v", c.name, got)
-		}
-	}
-}
-
 // A reset is announced to the core as the agent's own doing, before and after; when the
 // port is there again the dialer is told, once.
 func TestLineResets(t *testing.T) {
@@ -81,13 +61,13 @@ func TestLineResets(t *testing.T) {
 		began := time.Now()
 		var did []string
 		pressed := false
-		hw := Hardware{
+		hw := device.Hardware{
 			Now: func() instant.Instant { return instant.Instant{Mono: time.Since(began) + time.Minute} },
 			Timer: func(mono time.Duration) (<-chan time.Time, func()) {
 				timer := time.NewTimer(mono - time.Minute - time.Since(began))
 				return timer.C, func() { timer.Stop() }
 			},
-			OpenModem: func(context.Context) (Modem, error) {
+			OpenModem: func(context.Context) (device.Modem, error) {
 				if !pressed {
 					return nil, modem.ErrNotFound
 				}
@@ -144,9 +124,9 @@ func TestAgentResetsAModemThatIsGone(t *testing.T) {
 		var mu sync.Mutex
 		var pressed []time.Duration
 		shown := ""
-		hw := Hardware{
-			Now: now, Timer: realTimer(now),
-			OpenModem: func(context.Context) (Modem, error) { return nil, modem.ErrNotFound },
+		hw := device.Hardware{
+			Now: now, Timer: device.Timer(now),
+			OpenModem: func(context.Context) (device.Modem, error) { return nil, modem.ErrNotFound },
 			Links:     func() ([]meter.Reading, diag.Interface, error) { return nil, diag.Interface{}, nil },
 			ResetModem: func(_ context.Context, state string) error {
 				mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"cellwarden/agent/carrier"
+	"cellwarden/agent/device"
 	"cellwarden/agent/instant"
 	"cellwarden/modem"
 	"cellwarden/modem/threegpp"
@@ -57,7 +58,7 @@ func (b *mailbox) see(a modem.Answer) {
 
 // tidy deletes what may go, where the store was nearly full, and forgets the
 // list: the next round makes another.
-func (b *mailbox) tidy(ctx context.Context, m Modem) {
+func (b *mailbox) tidy(ctx context.Context, m device.Modem) {
 	if b == nil {
 		return
 	}

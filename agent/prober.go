@@ -4,17 +4,18 @@ import (
 	"context"
 
 	"cellwarden/agent/core"
+	"cellwarden/agent/device"
 )
 
 // prober runs one probe at a time. The core asks for the next only after it has
 // seen the result, so a queue of one never fills.
 type prober struct {
-	hw     Hardware
+	hw     device.Hardware
 	specs  chan core.ProbeSpec
 	events chan<- core.Event
 }
 
-func newProber(hw Hardware, events chan<- core.Event) *prober {
+func newProber(hw device.Hardware, events chan<- core.Event) *prober {
 	return &prober{hw: hw, specs: make(chan core.ProbeSpec, 1), events: events}
 }
 

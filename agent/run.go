@@ -20,6 +20,7 @@ import (
 	"cellwarden/agent/board"
 	"cellwarden/agent/config"
 	"cellwarden/agent/core"
+	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
@@ -38,7 +39,7 @@ type Options struct {
 	Config   config.Config
 	Version  string
 	Board    string // its name among the targets; "" for an unknown one
-	Hardware Hardware
+	Hardware device.Hardware
 	Log      *slog.Logger
 	// Recorder has the modem's traffic; nil: there is none.
 	Recorder *modem.Recorder
@@ -95,7 +96,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	specs, err := probeSpecs(cfg)
+	specs := device.ProbeRound(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		Probes: specs, ProbeEvery: cfg.Probes.Interval.Std(), ProbeBudget: int(cfg.Probes.DailyBudgetBytes),
 		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
 		RadioCycle: o.Hardware.OpenModem != nil, BlockAt: cfg.Data.BlockPercent(),
-		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes}, Rounding: roundingOf,
+		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
 	}
 	events := make(chan core.Event, eventQueue)
 	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), over: make(chan struct{}), queue: q,
@@ -271,27 +272,6 @@ func commandKeys(list []string) ([]ed25519.PublicKey, error) {
 			return nil, fmt.Errorf("uplink.command_keys: %w", err)
 		}
 		out = append(out, k)
-	}
-	return out, nil
-}
-
-// dnsName is what the carrier's resolver is asked for: a name that every
-// resolver knows.
-const dnsName = "www.baidu.com"
-
-func targets(cfg config.Config) probe.Targets {
-	t := probe.Targets{Name: dnsName, ThirdParty: cfg.Probes.ThirdParty, HTTPURL: cfg.Probes.HTTPURL, Own: cfg.Probes.Own,
-		NTP: nil, WhitelistOnly: cfg.Plan.WhitelistOnly}
-	if len(t.Own) == 0 {
-		t.Brokers = cfg.Uplink.Brokers
-	}
-	return t
-}
-
-func probeSpecs(cfg config.Config) ([]core.ProbeSpec, error) {
-	var out []core.ProbeSpec
-	for _, s := range probe.Round(targets(cfg)) {
-		out = append(out, core.ProbeSpec{Probe: s.Probe, Target: s.Target, Host: s.Host, Cost: probe.Cost(s)})
 	}
 	return out, nil
 }

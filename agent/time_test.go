@@ -15,6 +15,7 @@ import (
 
 	"cellwarden/agent/board"
 	"cellwarden/agent/core"
+	"cellwarden/agent/device"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/localapi"
 	"cellwarden/modem"
@@ -193,7 +194,7 @@ func TestTheModemTellsTheTime(t *testing.T) {
 			hw := bareHardware(clock.now)
 			hw.HearTime = clock.hear
 			port := make(chan *modemtest.PipePort, 1)
-			hw.OpenModem = func(ctx context.Context) (Modem, error) {
+			hw.OpenModem = func(ctx context.Context) (device.Modem, error) {
 				return modem.Open(ctx, modem.Spec{Opener: func(context.Context) (io.ReadWriteCloser, error) {
 					p := modemtest.Pipe(t.Context(), sc, modemtest.NewClock(1))
 					select {

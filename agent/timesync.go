@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cellwarden/agent/core"
+	"cellwarden/agent/device"
 )
 
 // Asking time servers, while nobody else vouches for the clock.
@@ -29,7 +30,7 @@ const (
 // timeAsker finds the time by asking servers in turn. With the clock trusted from
 // elsewhere it costs nothing.
 type timeAsker struct {
-	hw      Hardware
+	hw      device.Hardware
 	servers []string
 	log     *slog.Logger
 	spent   func(bytes uint64)

@@ -14,6 +14,7 @@ import (
 
 	"cellwarden/agent/board"
 	"cellwarden/agent/config"
+	"cellwarden/agent/device"
 	"cellwarden/agent/instant"
 )
 
@@ -33,7 +34,7 @@ func (b *fakeBoard) now() instant.Instant {
 
 func (b *fakeBoard) asker(answer func(n int) (time.Time, error)) (*timeAsker, *uint64) {
 	var spent uint64
-	hw := Hardware{Now: b.now, Timer: realTimer(b.now),
+	hw := device.Hardware{Now: b.now, Timer: device.Timer(b.now),
 		AskTime: func(_ context.Context, server string) (time.Time, error) {
 			b.asked = append(b.asked, time.Since(b.start))
 			if want := []string{"a", "b"}[(len(b.asked)-1)%2]; server != want {

@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	// same words come out. Its mutex guards the tables, which are read from the
 	// binary when a language is first used.
 	"agent/text":    {"agent/diag"},
-	"agent/core":    {"agent/diag", "agent/instant", "agent/learn", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
+	"agent/core":    {"agent/carrier", "agent/diag", "agent/instant", "agent/learn", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 	"agent/learn":   {"agent/diag"},
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
 	"agent/explain": {"agent/diag", "agent/instant", "agent/learn", "agent/record", "agent/text", "modem/threegpp", "protocol"},
@@ -59,6 +59,11 @@ var arrows = map[string][]string{
 
 	"agent/machine/crc16":  {},
 	"agent/machine/evadts": {"agent/machine/crc16"},
+
+	// The machine's hardware as functions; what a probe or a question of the time is
+	// comes from the packages that ask.
+	"agent/device": {"agent/board", "agent/config", "agent/core", "agent/diag", "agent/instant", "agent/meter", "agent/probe",
+		"firmware-targets", "modem", "modem/at", "modem/profile", "modem/threegpp"},
 
 	"agent/update":         {"protocol"},
 	"agent/update/install": {"agent/update", "protocol"},

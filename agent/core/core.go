@@ -60,8 +60,6 @@ type Options struct {
 	// Tally is asked when a report is made: how many messages wait in the outbox,
 	// and what the shell has counted (protocol.State.Counts). Nil: neither.
 	Tally func() (waiting int, counts map[string]int)
-	// Rounding is how the operator of a home network counts; nil: not known of any.
-	Rounding func(plmn string) meter.Rounding
 }
 
 // Core is the whole state. One owner; not safe for concurrent use.

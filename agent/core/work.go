@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"cellwarden/agent/carrier"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/text"
@@ -123,11 +124,11 @@ func (c *Core) tellRounding() {
 	if plmn == "" {
 		plmn = c.known.Summary().HomePLMN
 	}
-	if plmn == "" || plmn == c.roundingOf || c.opt.Rounding == nil {
+	if plmn == "" || plmn == c.roundingOf {
 		return
 	}
 	c.roundingOf = plmn
-	c.meter.SetRounding(c.opt.Rounding(plmn))
+	c.meter.SetRounding(roundingOf(plmn))
 }
 
 // block stops the machine's traffic where the config orders it, and lets it pass
@@ -461,4 +462,16 @@ func (c *Core) reply(id string, err error, result any) {
 		r.Result, _ = json.Marshal(result)
 	}
 	c.store(protocol.TypeReply, Alert, r, true, "") // somebody waits: it passes the backlog
+}
+
+// roundingOf is how the operator of a home network counts; the zero rule, as the
+// device counts, where nothing is published.
+func roundingOf(plmn string) meter.Rounding {
+	list, err := carrier.Load()
+	if err != nil {
+		return meter.Rounding{} // the files are built in, and tested
+	}
+	c, _ := carrier.ByPLMN(list, plmn)
+	r := c.Rounding
+	return meter.Rounding{UnitBytes: r.UnitBytes, Per: r.Per, SessionsPerDay: r.SessionsPerDay, PacketBytes: r.PacketBytes}
 }

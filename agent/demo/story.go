@@ -18,6 +18,7 @@ import (
 	"cellwarden/agent/cli"
 	"cellwarden/agent/config"
 	"cellwarden/agent/core"
+	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/localapi/view"
@@ -50,8 +51,8 @@ var (
 )
 
 const (
-	device = "vm-0017"
-	quota  = 100 << 20
+	deviceID = "vm-0017"
+	quota    = 100 << 20
 	// beat is how often something happens in the machine's world, from 7 to 23 h.
 	beat = 10 * time.Minute
 	// patience bounds each wait of the story, in real time. What is waited for
@@ -250,21 +251,21 @@ func (d *drama) play(ctx context.Context, dir string, logTo io.Writer) (r Report
 }
 
 // hardware is the device's serial port with the demo's clock, network and counters.
-func (d *drama) hardware(cfg config.Config, open func(context.Context) (agent.Modem, error)) (agent.Hardware, func(), error) {
-	real, done, err := agent.NewHardware(cfg, nil)
+func (d *drama) hardware(cfg config.Config, open func(context.Context) (device.Modem, error)) (device.Hardware, func(), error) {
+	real, done, err := device.New(cfg, nil)
 	if err != nil {
-		return agent.Hardware{}, nil, err
+		return device.Hardware{}, nil, err
 	}
 	if open == nil {
 		open = real.OpenModem
 	}
-	return agent.Hardware{
+	return device.Hardware{
 		Now: d.clock.now, Timer: d.clock.timer, Links: d.net.links,
 		// There is no interface to bind to: the proxy in front of the broker is the
 		// simulated network, and every byte takes it.
 		OverData: func(string) bool { return true },
 		RunProbe: func(_ context.Context, s core.ProbeSpec) diag.ProbeResult { return d.net.probe(s) },
-		OpenModem: func(ctx context.Context) (agent.Modem, error) {
+		OpenModem: func(ctx context.Context) (device.Modem, error) {
 			defer d.clock.hold()()
 			m, err := open(ctx)
 			if err != nil {
@@ -277,7 +278,7 @@ func (d *drama) hardware(cfg config.Config, open func(context.Context) (agent.Mo
 
 // unhurried is a modem that the story waits for: a serial line is as slow as it is.
 type unhurried struct {
-	agent.Modem
+	device.Modem
 	clock *clock
 }
 
@@ -299,7 +300,7 @@ func (m unhurried) ReadSMS(ctx context.Context, index int) []modem.Answer {
 // startModem starts the simulated modem on a pseudo terminal, which the agent
 // opens as any serial port. Where there is none (a sandbox without /dev/ptmx)
 // it plays in memory, and open replaces the serial port.
-func startModem(ctx context.Context, link string, d *drama) (port string, open func(context.Context) (agent.Modem, error), err error) {
+func startModem(ctx context.Context, link string, d *drama) (port string, open func(context.Context) (device.Modem, error), err error) {
 	sc, err := modemtest.Parse("demo", []byte(modemFile))
 	if err != nil {
 		return "", nil, err
@@ -311,7 +312,7 @@ func startModem(ctx context.Context, link string, d *drama) (port string, open f
 	}
 	pipe := modemtest.Pipe(ctx, sc, modemtest.NewClock(1))
 	d.modem = pipe
-	return link, func(ctx context.Context) (agent.Modem, error) {
+	return link, func(ctx context.Context) (device.Modem, error) {
 		m, err := modem.Open(ctx, modem.Spec{Opener: func(context.Context) (io.ReadWriteCloser, error) { return pipe.Reopen() }})
 		if err != nil {
 			return nil, err
@@ -715,9 +716,9 @@ func (d *drama) status(up bool) {
 	switch {
 	case d.over.Load():
 	case up:
-		d.say(byBackend, "%s is online", device)
+		d.say(byBackend, "%s is online", deviceID)
 	default:
-		d.say(byBackend, "%s is gone, says its last will; why, nobody here can know", device)
+		d.say(byBackend, "%s is gone, says its last will; why, nobody here can know", deviceID)
 	}
 }
 

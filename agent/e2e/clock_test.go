@@ -14,6 +14,7 @@ import (
 	"cellwarden/agent"
 	"cellwarden/agent/board"
 	"cellwarden/agent/config"
+	host "cellwarden/agent/device"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/localapi"
 	"cellwarden/protocol"
@@ -80,7 +81,7 @@ func TestClockIn1970(t *testing.T) {
 	cfg.Uplink.Brokers = []string{b.url()}
 	cfg.Store.Dir = filepath.Join(dir, "state")
 	cfg.API = config.API{Socket: filepath.Join(dir, "api.sock")}
-	hw, done, err := agent.NewHardware(cfg, nil)
+	hw, done, err := host.New(cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

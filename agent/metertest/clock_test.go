@@ -18,6 +18,7 @@ import (
 	"cellwarden/agent/board"
 	"cellwarden/agent/board/boardtest"
 	"cellwarden/agent/config"
+	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/localapi"
@@ -136,7 +137,7 @@ http = ""
 		t.Fatal(err)
 	}
 	sel := board.Selection{Patterns: []string{"wwan*"}}
-	hw := agent.Hardware{Now: in.clock.now, Timer: in.clock.timer, Links: func() ([]meter.Reading, diag.Interface, error) {
+	hw := device.Hardware{Now: in.clock.now, Timer: in.clock.timer, Links: func() ([]meter.Reading, diag.Interface, error) {
 		r, err := links.Read(in.clock.now(), sel)
 		return r, diag.Interface{Name: link, Present: true, Up: true, Addr: p.DeviceAddr}, err
 	}}

@@ -1,4 +1,4 @@
-package agent
+package device
 
 import (
 	"fmt"
@@ -25,7 +25,7 @@ func TestPortTrouble(t *testing.T) {
 		{"a tty without an answer", fmt.Errorf("modem: %w", modem.ErrNoAnswer), "silent"},
 		{"a card reader", fmt.Errorf("modem: %w", modem.ErrNotAT), "garbage"},
 	} {
-		if state, detail := portTrouble(tt.err); state != tt.state || detail == "" {
+		if state, detail := PortTrouble(tt.err); state != tt.state || detail == "" {
 			t.Errorf("%s: %q (%q), want %q", tt.name, state, detail, tt.state)
 		}
 	}

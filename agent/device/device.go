@@ -1,4 +1,8 @@
-package agent
+// Package device is this machine's hardware as functions: clock, modem port, data
+// interfaces, name servers, reset lines, the LED. It decides nothing and runs nothing
+// by itself; package worker calls it from one goroutine each. The demo and the tests
+// hand the agent a Hardware of their own.
+package device
 
 import (
 	"context"
@@ -13,7 +17,7 @@ import (
 	"cellwarden/modem/threegpp"
 )
 
-// Hardware is everything outside that the agent touches. NewHardware gives the
+// Hardware is everything outside that the agent touches. New gives the
 // device's own; the demo and the tests give others.
 type Hardware struct {
 	Now func() instant.Instant
@@ -60,8 +64,8 @@ type Modem interface {
 	Close() error
 }
 
-// networkTime picks what the modem says of the time, for HearTime.
-func networkTime(facts []threegpp.Fact) (time.Time, bool) {
+// NetworkTime picks what the modem says of the time, for HearTime.
+func NetworkTime(facts []threegpp.Fact) (time.Time, bool) {
 	for _, f := range facts {
 		if t, ok := f.(threegpp.NetworkTime); ok && t.NITZ {
 			return t.Time, true
