@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: footprint help demo build all-targets packages release sbom test test-targets test-system lint bench score clean test-packages
+.PHONY: doctor-page footprint help demo build all-targets packages release sbom test test-targets test-system lint bench score clean test-packages
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -74,6 +74,9 @@ footprint: ## what each dependency costs, and the budget of a small board
 bench: ## all benchmarks, and outbox and uplink beside a mosquitto bridge, as tables
 	@scripts/bench.sh
 	@scripts/bench-uplink.sh
+
+doctor-page: ## the judgement as one page for a browser, offline: dist/doctor.html
+	@go run ./agent/web/doctor/build
 
 clean: ## remove what was built here
 	rm -rf build dist .tmp

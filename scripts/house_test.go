@@ -71,6 +71,10 @@ var arrows = map[string][]string{
 	"agent/localapi":         {"agent/core", "agent/diag", "protocol"},
 	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "agent/text", "protocol"},
 	"agent/localapi/view":    {"agent/carrier", "agent/diag", "agent/localapi", "agent/text", "protocol"},
+	// doctor is the judgement in a browser, and no part of the device.
+	"agent/web/doctor":       {"agent/diag", "agent/explain", "agent/text"},
+	"agent/web/doctor/wasm":  {"agent/web/doctor"},
+	"agent/web/doctor/build": {},
 	"agent/web":              {"agent/localapi", "agent/localapi/view", "agent/text"},
 	"agent/cli":              {"agent/diag", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
 
