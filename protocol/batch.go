@@ -79,10 +79,34 @@ var ErrNoEnvelope = errors.New("this topic carries no envelopes")
 
 // DecodePublish reads the payload of one PUBLISH from a device: a single
 // envelope or a batch, in the order in which the device wrote them. All or
-// nothing: one bad envelope refuses the payload. The device of each must be
-// that of the topic, and its type must belong there, because a broker's access
-// rules guard the topic only.
+// nothing: one bad envelope refuses the payload (DecodeItems keeps the others).
+// The device of each must be that of the topic, and its type must belong there,
+// because a broker's access rules guard the topic only.
 func DecodePublish(topic string, payload []byte) ([]Envelope, error) {
+	items, err := DecodeItems(topic, payload)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Envelope, 0, len(items))
+	for _, it := range items {
+		if it.Err != nil {
+			return nil, it.Err
+		}
+		out = append(out, it.Envelope)
+	}
+	return out, nil
+}
+
+// Item is one line of a PUBLISH: an envelope, or why Raw is none.
+type Item struct {
+	Envelope Envelope
+	Raw      []byte
+	Err      error
+}
+
+// DecodeItems reads like DecodePublish, but judges each line for itself. An error
+// says that nothing could be read at all.
+func DecodeItems(topic string, payload []byte) ([]Item, error) {
 	t, err := ParseTopic(topic)
 	if err != nil {
 		return nil, err
@@ -103,21 +127,31 @@ func DecodePublish(topic string, payload []byte) ([]Envelope, error) {
 			return nil, fmt.Errorf("batch: %w", err)
 		}
 	}
-	out := make([]Envelope, 0, len(lines))
+	out := make([]Item, 0, len(lines))
 	for i, line := range lines {
 		e, err := UnmarshalEnvelope(line)
+		if err == nil {
+			err = t.belongs(e)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("message %d of %d: %w", i+1, len(lines), err)
+			err = fmt.Errorf("message %d of %d: %w", i+1, len(lines), err)
 		}
-		if e.Device != t.Device {
-			return nil, fmt.Errorf("message %d of %d: device %q on the topic of %q", i+1, len(lines), e.Device, t.Device)
-		}
-		if want, err := LeafFor(e.Type); err == nil && want != t.Leaf {
-			return nil, fmt.Errorf("message %d of %d: type %q belongs on leaf %q, not %q", i+1, len(lines), e.Type, want, t.Leaf)
-		}
-		out = append(out, e)
+		out = append(out, Item{e, line, err})
 	}
 	return out, nil
+}
+
+// ErrForged is wrapped when an envelope names another device than its topic.
+var ErrForged = errors.New("the device in the message is not that of the topic")
+
+func (t Topic) belongs(e Envelope) error {
+	if e.Device != t.Device {
+		return fmt.Errorf("device %q on the topic of %q: %w", e.Device, t.Device, ErrForged)
+	}
+	if want, err := LeafFor(e.Type); err == nil && want != t.Leaf {
+		return fmt.Errorf("type %q belongs on leaf %q, not %q", e.Type, want, t.Leaf)
+	}
+	return nil
 }
 
 // unpack inflates a batch within its limits and splits it into lines.

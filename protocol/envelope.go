@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -101,11 +103,19 @@ var bodies = map[Type]func() any{
 	TypeReply:   func() any { return new(Reply) },
 	TypeLearned: func() any { return new(Learned) },
 	TypeUpdate:  func() any { return new(Update) },
+
+	TypeInventory: func() any { return new(Inventory) },
+	TypeCard:      func() any { return new(CardChanged) },
+	TypeBlind:     func() any { return new(Blind) },
+	TypeRecovery:  func() any { return new(Recovery) },
 }
 
-// DecodeBody reads the body into the struct of its type: *Alert, *Clear,
-// *Warning, *MachineEvent, *State, *Gap, *Reply, *Learned or *Update. A type that this
-// version does not know gives nil and no error.
+// Types are the message types that this version knows, sorted.
+func Types() []Type { return slices.Sorted(maps.Keys(bodies)) }
+
+// DecodeBody reads the body into a pointer to the struct of its type, as the
+// comments of the Type constants name it. A type that this version does not know
+// gives nil and no error.
 func (e Envelope) DecodeBody() (any, error) {
 	mk := bodies[e.Type]
 	if mk == nil {
@@ -125,37 +135,64 @@ type Status struct {
 	V   int    `json:"v"`             // version of the format
 	Up  bool   `json:"up"`            // connected
 	Why string `json:"why,omitempty"` // stop: it was told to
+
+	// Boot and MonoMS are of the moment when the connection was begun, the same in
+	// its up:true and in its last will: of two status messages of one boot that of
+	// the higher mono is of the later connection, and of one connection false is
+	// after true.
+	Boot   string `json:"boot,omitempty"` // first 8 digits of the kernel's boot id
+	MonoMS int64  `json:"mono,omitempty"` // milliseconds since boot when the connection was begun
+}
+
+// After reports whether s is later than before, of the same device, as far as the
+// two can tell: known is false across boots, or when one has no mono.
+func (s Status) After(before Status) (later, known bool) {
+	switch {
+	case s.Boot != before.Boot || s.MonoMS == 0 || before.MonoMS == 0:
+		return false, false
+	case s.MonoMS != before.MonoMS:
+		return s.MonoMS > before.MonoMS, true
+	}
+	return !s.Up && before.Up, true
 }
 
 // MarshalStatus writes s as JSON, with the version set.
 func MarshalStatus(s Status) []byte {
 	s.V = Version
 	out, err := marshal(s)
-	if err != nil { // a struct of an int, a bool and a string always renders
+	if err != nil { // a struct of numbers, a bool and strings always renders
 		panic("protocol: status: " + err.Error())
 	}
 	return out
 }
 
-// maxStatus bounds a status message: ours has 30 bytes.
+// maxStatus bounds a status message: ours has 60 bytes.
 const maxStatus = 512
 
 // DecodeStatus reads a message from a device's status topic.
 func DecodeStatus(payload []byte) (Status, error) {
 	var s Status
-	if err := checkJSON(payload, maxStatus); err != nil {
-		return Status{}, fmt.Errorf("status: %w", err)
-	}
-	if err := json.Unmarshal(payload, &s); err != nil {
-		return Status{}, fmt.Errorf("status: %w", err)
-	}
-	if s.V > Version {
-		return Status{}, fmt.Errorf("status: version %d: %w", s.V, ErrTooNew)
-	}
-	if s.V < 1 {
-		return Status{}, fmt.Errorf("status: version %d is not supported", s.V)
+	if err := decodePlain("status", payload, maxStatus, &s, func() int { return s.V }); err != nil {
+		return Status{}, err
 	}
 	return s, nil
+}
+
+// decodePlain reads a message that has no envelope into v and checks its version.
+func decodePlain(what string, payload []byte, limit int, v any, version func() int) error {
+	if err := checkJSON(payload, limit); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if err := json.Unmarshal(payload, v); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if version() > Version {
+		return fmt.Errorf("%s: version %d: %w", what, version(), ErrTooNew)
+	}
+	if version() < 1 {
+		return fmt.Errorf("%s: version %d is not supported", what, version())
+	}
+	return nil
 }
 
 // marshal is json.Marshal without the escapes for HTML, which cost air.

@@ -28,14 +28,15 @@ func samples(t testing.TB) map[string]Envelope {
 	since := Time{Wall: "2026-11-22T04:20:22.000Z", Trusted: true, Boot: "1f2e3d4c", MonoMS: 86_355_000}
 	bodies := map[Type]any{
 		TypeAlert: Alert{
-			Class: "over_quota", Verdict: "confirmed", Since: since,
+			Incident: "3f9c01d2a7e4", Class: "over_quota", Verdict: "confirmed", Since: since,
 			Candidates: []Candidate{{Class: "over_quota", P: 0.97}, {Class: "arrears", P: 0.02}},
 			Evidence:   []Evidence{{For: "over_quota", Fact: "usage reached 100 % of the plan 2 min before", Source: "meter", WeightDB: 20}},
 			DecideBy:   "the SIM platform's status of this card (state and reason), or the operator's SMS",
-			Act:        &Action{Who: "owner", What: "Add data, or wait for the next billing cycle.", ResumesAt: "2026-12-01T00:00:00+08:00"},
-			Unstable:   true,
+			Act: &Action{Who: "owner", What: "Add data, or wait for the next billing cycle.", ResumesAt: "2026-12-01T00:00:00+08:00",
+				Code: "over_quota", Steps: []string{"over_quota.1", "over_quota.2"}},
+			Unstable: true,
 		},
-		TypeClear:   Clear{Class: "over_quota", Since: since, LastedMS: 725_978_000, EndedBy: "cycle_start", FollowsTo: "weak_signal"},
+		TypeClear:   Clear{Incident: "3f9c01d2a7e4", Class: "over_quota", Since: since, LastedMS: 725_978_000, EndedBy: "cycle_start", FollowsTo: "weak_signal"},
 		TypeWarning: Warning{Kind: "forecast", Percent: 80, UsedBytes: 25_165_824, QuotaBytes: 31_457_280, CycleStart: "2026-11-01", CycleEnd: "2026-11-30", ExhaustedOn: "2026-11-27", PlusMinusD: 1.5, Days: 5},
 		TypeEvent:   MachineEvent{Name: "sale", Level: "info", Data: json.RawMessage(`{"slot":12,"fen":350,"paid":"wechat"}`)},
 		TypeState: State{
@@ -47,6 +48,13 @@ func samples(t testing.TB) map[string]Envelope {
 		TypeReply: Reply{ID: "c-20261122-0007", OK: false, Error: ErrExpired.Error(), Result: json.RawMessage(`{"received":"2026-11-22T04:21:07Z"}`)},
 		TypeUpdate: Update{Version: "v1.3.0", State: "waiting", Code: UpdateQuota, Detail: "21104882 of 30000000 bytes of the plan are used; updates stop at 70 %",
 			Form: "delta", Have: 131_072, Size: 259_971, Runs: "v1.2.0", Command: "c-20261122-0007"},
+		TypeInventory: Inventory{Why: "change", Changed: []string{"firmware"}, IDs: "hashed", ICCID: "5b1c9d0e7f3a2468", IMSI: "0a1b2c3d4e5f6071", IMEI: "9f8e7d6c5b4a3920",
+			Maker: "Quectel", Model: "EC20F", Firmware: "EC20CEFAGR06A15M4G", Profile: "quectel", Board: "Raspberry Pi 3 Model B Plus", OS: "linux 6.1.0", Arch: "arm64",
+			Agent: "1.0.0", Config: "7d3f11aa", Plan: "c0ffee01", APN: "cmiot", Carrier: "46000"},
+		TypeCard:  CardChanged{IDs: "hashed", From: "5b1c9d0e7f3a2468", To: "1122334455667788", Known: true, Carrier: "46001"},
+		TypeBlind: Blind{Incident: "77aa01d2a7e4", Why: BlindPortHeld, Since: since, Port: "/dev/ttyUSB2", Holder: "ModemManager", Over: true},
+		TypeRecovery: Recovery{Incident: "3f9c01d2a7e4", Class: "modem_fault", Step: "module_reset", Rung: 2, Result: StepRefused, Why: "budget", TookMS: 21_000,
+			Next: "power_cut", NextInS: 600},
 		TypeLearned: Learned{Carrier: "46000", Said: "suspended_unspecified", Was: "over_quota", Confirmed: "cycle_start"},
 	}
 	out := map[string]Envelope{}
@@ -61,6 +69,17 @@ func samples(t testing.TB) map[string]Envelope {
 		out[string(typ)] = Envelope{V: Version, Device: "cw-000123", Epoch: "9a0b1c2d", Seq: 1531, Type: typ, At: at, Body: raw}
 	}
 	return out
+}
+
+// sampleLast is the last words of a machine with a fault, every field set.
+func sampleLast() Last {
+	since := Time{Wall: "2026-11-22T04:20:22.000Z", Trusted: true, Boot: "1f2e3d4c", MonoMS: 86_355_000}
+	return Last{V: Version, At: Time{Wall: "2026-11-22T04:21:07.250Z", Trusted: true, Boot: "1f2e3d4c", MonoMS: 86_400_250},
+		Class: "over_quota", Verdict: "confirmed",
+		Fault: &Standing{Incident: "3f9c01d2a7e4", Class: "over_quota", Verdict: "confirmed", Since: since, Who: "owner", Act: "over_quota",
+			ResumesAt: "2026-12-01T00:00:00+08:00", Unstable: true},
+		Blind: BlindPortHeld, Used: 31_457_280, Quota: 31_457_280, OnExhaust: "stop", Pool: true, Expires: "2027-06-30", RSRP: ptr(-97.0), RAT: "lte", PLMN: "46000",
+		Waiting: 3, Agent: "1.0.0", Update: "fetching"}
 }
 
 func hasZero(v reflect.Value) bool {
@@ -88,9 +107,18 @@ func goldens(t testing.TB) (map[string][]byte, map[string]string) {
 		files[name], topics[name] = raw, Topic{DefaultPrefix, e.Device, leaf}.String()
 	}
 	status := Topic{DefaultPrefix, "cw-000123", LeafStatus}.String()
-	for name, s := range map[string]Status{"status_up": {Up: true}, "status_will": {}, "status_stop": {Why: "stop"}} {
+	for name, s := range map[string]Status{
+		"status_up":   {Up: true, Boot: "1f2e3d4c", MonoMS: 86_400_250},
+		"status_will": {Boot: "1f2e3d4c", MonoMS: 86_400_250},
+		"status_stop": {Why: "stop", Boot: "1f2e3d4c", MonoMS: 86_400_250},
+	} {
 		files[name], topics[name] = MarshalStatus(s), status
 	}
+	last, err := MarshalLast(sampleLast())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["last"], topics["last"] = last, Topic{DefaultPrefix, "cw-000123", LeafLast}.String()
 	cmd, err := SignCommand(testKey, "cw-000123", Command{
 		V: Version, ID: "c-20261122-0007", Expires: "2026-11-23T00:00:00Z", Do: "plan",
 		Args: json.RawMessage(`{"quota_bytes": 31457280, "cycle_day": 1, "utc_offset": "+08:00", "on_exhaust": "stop"}`),
@@ -134,6 +162,11 @@ func TestGoldens(t *testing.T) {
 			} else if err := c.Verify("cw-000123", testPub); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
+		case name == "last":
+			l, err := DecodeLast(want)
+			if err != nil || !reflect.DeepEqual(l, sampleLast()) {
+				t.Errorf("%s: %+v, %v", name, l, err)
+			}
 		case strings.HasPrefix(name, "status_"):
 			if _, err := DecodeStatus(want); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -168,7 +201,7 @@ func TestReadme(t *testing.T) {
 	}
 	want := fill(t, string(have), "topics", topicTable())
 	want = fill(t, want, "examples", exampleText(t))
-	want = fill(t, want, "up", fieldTables(t, "Envelope", "Time", "Status", "Alert", "Candidate", "Evidence", "Action", "Clear", "Warning", "MachineEvent", "State", "Learned", "Update", "Gap", "Reply"))
+	want = fill(t, want, "up", fieldTables(t, "Envelope", "Time", "Status", "Last", "Standing", "Alert", "Candidate", "Evidence", "Action", "Clear", "Warning", "MachineEvent", "State", "Learned", "Update", "Inventory", "CardChanged", "Blind", "Recovery", "Gap", "Reply"))
 	want = fill(t, want, "down", fieldTables(t, "Command", "PlanArgs", "Plan", "SIMStatus", "Neighbours", "ConfigArgs", "Settings", "TimeArgs", "UpdateArgs", "BundlePart"))
 	if *update {
 		if err := os.WriteFile("README.md", []byte(want), 0o644); err != nil {

@@ -20,6 +20,11 @@ const (
 	TypeReply   Type = "reply"   // answer to a Command: Reply
 	TypeLearned Type = "learned" // a verdict was confirmed later: Learned
 	TypeUpdate  Type = "update"  // how an update of the agent goes: Update
+
+	TypeInventory Type = "inventory" // what the device is made of: Inventory
+	TypeCard      Type = "card"      // another card is in the slot: CardChanged
+	TypeBlind     Type = "blind"     // the agent cannot see the modem: Blind
+	TypeRecovery  Type = "recovery"  // a step to bring the machine back: Recovery
 )
 
 // Time is one instant, by both clocks. Wall is RFC 3339 with milliseconds and
@@ -65,10 +70,15 @@ type Action struct {
 	Who       string `json:"who"`                  // owner, technician, operator, backend, nobody
 	What      string `json:"what"`                 // one English sentence
 	ResumesAt string `json:"resumes_at,omitempty"` // RFC 3339, only where it comes back by itself
+
+	Code  string   `json:"code,omitempty"`  // what, as a code: over_quota.pool; schema/acts.json has its words in every language
+	Steps []string `json:"steps,omitempty"` // for a technician, in order, as codes: over_quota.pool.1
 }
 
-// Alert tells that a fault stands. Class is a name of diagnosis_classes.
+// Alert tells that a fault stands; one more with the same ID says that something
+// about it changed. Class is a name of diagnosis_classes.
 type Alert struct {
+	Incident   string      `json:"id,omitempty"`         // pairs alert, changes and clear; unique for the device. Refined to another class it stays the same
 	Class      string      `json:"class"`                // a diagnosis class; ambiguous when none can be named
 	Verdict    string      `json:"verdict"`              // confirmed, likely, undecided
 	Since      Time        `json:"since"`                // when the fault began
@@ -81,6 +91,7 @@ type Alert struct {
 
 // Clear ends an Alert of the same class.
 type Clear struct {
+	Incident  string `json:"id,omitempty"`       // that of the alert
 	Class     string `json:"class"`              // that of the alert
 	Since     Time   `json:"since"`              // that of the alert
 	LastedMS  int64  `json:"lasted_ms"`          // milliseconds

@@ -26,6 +26,7 @@ const (
 	LeafMetric  Leaf = "m"
 	LeafReply   Leaf = "r"
 	LeafStatus  Leaf = "w"
+	LeafLast    Leaf = "l"
 	LeafCommand Leaf = "d"
 )
 
@@ -41,12 +42,14 @@ type LeafInfo struct {
 // Leaves is the one table of topics: the code, README.md and the tests read it.
 // Every row is QoS 1.
 var Leaves = []LeafInfo{
-	{Leaf: LeafAlert, Types: []Type{TypeAlert, TypeClear}, What: "a fault stands, a fault ended"},
+	{Leaf: LeafAlert, Types: []Type{TypeAlert, TypeClear, TypeCard, TypeBlind}, What: "a fault stands, a fault ended, another card, the agent cannot see the modem"},
 	{Leaf: LeafEvent, Types: []Type{TypeEvent}, What: "the machine's own events"},
-	{Leaf: LeafState, Types: []Type{TypeState, TypeWarning, TypeLearned, TypeUpdate}, What: "periodic report, plan warnings, verdicts confirmed later, updates"},
+	{Leaf: LeafState, Types: []Type{TypeState, TypeWarning, TypeLearned, TypeUpdate, TypeInventory, TypeRecovery},
+		What: "periodic report, plan warnings, verdicts confirmed later, updates, what the device is made of, steps that bring it back"},
 	{Leaf: LeafMetric, Types: []Type{TypeGap}, What: "about the stream itself: messages that were dropped"},
 	{Leaf: LeafReply, Types: []Type{TypeReply}, What: "answers to commands"},
 	{Leaf: LeafStatus, Retained: true, What: "online or not: Status, also the last will"},
+	{Leaf: LeafLast, Retained: true, What: "last words and the fault that stands: Last"},
 	{Leaf: LeafCommand, Down: true, What: "commands: Command"},
 }
 
