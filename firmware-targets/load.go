@@ -280,7 +280,9 @@ func (t *Target) wrong() (key, what, cure string) {
 		"flash.kind": {t.Flash.Kind}, "flash.wear": {t.Flash.Wear}, "detect.os": {t.Detect.OS}}
 	for _, key := range []string{"float", "build", "init", "template", "flash.kind", "flash.wear", "detect.os"} {
 		for _, v := range texts[key] {
-			if v != "" && !slices.Contains(words[key], v) {
+			// An empty word is a key that is absent, but in a list it was written.
+			written := v != "" || key == "build" || key == "template"
+			if written && !slices.Contains(words[key], v) {
 				return key, fmt.Sprintf("%q is not known", v), "write one of " + strings.Join(words[key], ", ")
 			}
 		}

@@ -79,7 +79,7 @@ func eachRow(f func(causeRow) bool) {
 }
 
 func (r causeRow) cause() RejectCause {
-	n, _ := strconv.Atoi(r.code)
+	n, _ := atoi(r.code)
 	return RejectCause{Protocol: Protocol(r.protocol), Number: n}
 }
 
@@ -96,7 +96,7 @@ func parseEquivalents(s string) []RejectCause {
 	var out []RejectCause
 	for _, one := range strings.Split(s, ",") {
 		end := strings.LastIndexByte(one, 'm') + 1
-		if n, err := strconv.Atoi(one[end:]); err == nil && end > 0 {
+		if n, err := atoi(one[end:]); err == nil && end > 0 {
 			out = append(out, RejectCause{Protocol: Protocol(one[:end]), Number: n})
 		}
 	}
@@ -201,7 +201,7 @@ func categoryAndNumber(plain string) (p Protocol, number int) {
 			p = categories[word]
 			continue
 		}
-		if n, err := strconv.Atoi(word); err == nil && n >= 1 && n <= 127 {
+		if n, err := atoi(word); err == nil && n >= 1 && n <= 127 {
 			return p, n
 		}
 	}
@@ -218,7 +218,7 @@ func hashNumber(text string) int {
 	for end < len(after) && after[end] >= '0' && after[end] <= '9' {
 		end++
 	}
-	n, err := strconv.Atoi(after[:end])
+	n, err := atoi(after[:end])
 	if err != nil || n < 1 || n > 127 {
 		return 0
 	}
@@ -256,7 +256,7 @@ func codeByText(p Protocol, text string) int {
 	code := -1
 	eachRow(func(r causeRow) bool {
 		if r.protocol == string(p) && plainWords(r.name) == plain {
-			code, _ = strconv.Atoi(r.code)
+			code, _ = atoi(r.code)
 			return false
 		}
 		return true

@@ -1,7 +1,6 @@
 package threegpp
 
 import (
-	"strconv"
 	"strings"
 )
 
@@ -110,7 +109,7 @@ func gtccinfoBlock(_ *subcommand, lines []string) []Fact {
 }
 
 func numberOr(s string, def int) int {
-	if n, err := strconv.Atoi(s); err == nil {
+	if n, err := atoi(s); err == nil {
 		return n
 	}
 	return def

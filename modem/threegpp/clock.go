@@ -1,7 +1,6 @@
 package threegpp
 
 import (
-	"strconv"
 	"strings"
 	"time"
 )
@@ -20,7 +19,7 @@ func parseTime(s string, utc bool) (time.Time, bool) {
 	quarters, zone := 0, ""
 	if i := strings.IndexAny(clock, "+-"); i >= 0 {
 		clock, zone = clock[:i], clock[i:]
-		n, err := strconv.Atoi(zone)
+		n, err := atoi(zone)
 		if err != nil || n < -48 || n > 56 {
 			return time.Time{}, false
 		}
@@ -40,7 +39,7 @@ func threeNumbers(s, separator string) (v [3]int, ok bool) {
 		return v, false
 	}
 	for i, p := range parts {
-		n, err := strconv.Atoi(strings.TrimSpace(p))
+		n, err := atoi(strings.TrimSpace(p))
 		if err != nil || n < 0 {
 			return v, false
 		}

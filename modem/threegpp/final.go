@@ -1,7 +1,6 @@
 package threegpp
 
 import (
-	"strconv"
 	"strings"
 )
 
@@ -55,7 +54,7 @@ func ParseFinal(text string) (Final, bool) {
 	}
 	words := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(s[10:]), ":"))
 	f := Final{Kind: kind, Code: -1, Text: words}
-	if n, err := strconv.Atoi(words); err == nil {
+	if n, err := atoi(words); err == nil {
 		f.Code, f.Text = n, ""
 	}
 	return f, true

@@ -128,8 +128,16 @@ func argStr(args []string, i int) string {
 }
 
 func argNum(args []string, i int) (int, bool) {
-	n, err := strconv.Atoi(argStr(args, i))
+	n, err := atoi(argStr(args, i))
 	return n, err == nil
+}
+
+// atoi reads a whole number of at most 32 bits, which is what an int of the boards
+// holds: no field needs more but byte counters (see counter), and a longer run of
+// digits is an identity.
+func atoi(s string) (int, error) {
+	n, err := strconv.ParseInt(s, 10, 32)
+	return int(n), err
 }
 
 // hexNum reads a hexadecimal field with or without 0x.

@@ -1,7 +1,6 @@
 package threegpp
 
 import (
-	"strconv"
 	"strings"
 )
 
@@ -20,7 +19,7 @@ func nuestatsBlock(_ *subcommand, lines []string) []Fact {
 			t = after
 		}
 		i := max(strings.LastIndexByte(t, ':'), strings.LastIndexByte(t, ','))
-		n, err := strconv.Atoi(strings.TrimSpace(t[i+1:]))
+		n, err := atoi(strings.TrimSpace(t[i+1:]))
 		if i < 0 || err != nil {
 			facts = append(facts, Unparsed{Line: text})
 			continue

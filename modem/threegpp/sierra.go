@@ -23,7 +23,7 @@ func gstatusBlock(_ *subcommand, lines []string) []Fact {
 	cell.RAT = ratOf(rat)
 	cell.State = gstatusState(pairs)
 	cell.Band = bandIn(pairs["lte band"])
-	if n, err := strconv.Atoi(pairs["lte rx chan"]); err == nil {
+	if n, err := atoi(pairs["lte rx chan"]); err == nil {
 		cell.EARFCN = n
 	}
 	cell.TAC, _, _ = strings.Cut(pairs["tac"], " ")
@@ -95,7 +95,7 @@ func cutPair(s string) (key, v, rest string) {
 func number(s string) *float64 {
 	s, _, _ = strings.Cut(s, " ")
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || f != f {
+	if err != nil || f != f || f > 1e9 || f < -1e9 {
 		return nil
 	}
 	return &f
