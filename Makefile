@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: doctor-page footprint help demo build all-targets packages release sbom test test-targets test-system lint bench score clean test-packages
+.PHONY: doctor-page footprint fuzz help demo build all-targets packages release sbom test test-targets test-system lint bench score clean test-packages
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -52,6 +52,9 @@ test: ## everything, after installing what the tests use (needs root for that)
 	@scripts/test-deps.sh
 	@scripts/test.sh $(TEST_TIMEOUT) $(RACED)
 
+fuzz: ## every fuzz target for FUZZ_TIME (20s each: 20 min in all)
+	@scripts/fuzz.sh $(NAME)
+
 test-targets: ## the main job with the binaries of ARMv5, ARMv7, arm64 and mipsle under qemu-user, and an update on ARMv7
 	@scripts/test-deps.sh
 	@CELLWARDEN_TARGETS=1 go test -count=1 -timeout $(TEST_TIMEOUT) -v -run 'EveryTarget|TooHigh' ./agent/e2e
@@ -62,7 +65,7 @@ test-packages: ## the packages in whole Debian systems, minutes; needs root and 
 test-system: ## a small ARM system in qemu-system-arm, agent and modem on board (8 min, fetches 45 MB once)
 	@scripts/system.sh
 
-lint: ## gofmt, go vet, staticcheck, shellcheck, no paths of one machine
+lint: ## gofmt, go vet, staticcheck, shellcheck, govulncheck where its database is reached
 	@scripts/lint.sh
 
 score: ## the diagnosis: right by class, reliability, a month of alerts
