@@ -22,12 +22,19 @@ const (
 	MaxSeen = 64
 )
 
+// Horizon is the latest Expires that any device obeys, and so the highest that a
+// Replay's Floor ever gets: ten years, the life of a device, after this version of
+// the wire was made. Without it a few commands that expire in the year 9999 would
+// refuse all that come after them.
+var Horizon = time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // What makes a device refuse a command. The texts go into its Reply.
 var (
 	ErrNoSignature  = errors.New("the command is not signed, and the config demands it")
 	ErrBadSignature = errors.New("the signature fits no known key")
 	ErrExpired      = errors.New("the command has expired")
 	ErrTooFarAhead  = errors.New("the command expires more than 31 days ahead")
+	ErrBeyond       = errors.New("the command expires later than any device lives: let it expire within days")
 	ErrReplayed     = errors.New("the command was seen before")
 )
 
@@ -192,10 +199,21 @@ type Seen struct {
 // and the ids and the Floor still stop a replay of what this device obeyed.
 // What this leaves open: a command that was held back on its way, never seen
 // here, can take effect late.
+//
+// What was accepted without a clock may expire years ahead. Once the clock is trusted
+// nothing of that kind is obeyed any more, so such ids are forgotten, and a Floor that
+// they raised comes down: commands that a device obeyed in the dark never lock out
+// those that come after. No Expires beyond Horizon is accepted at all.
 func (r *Replay) Accept(c Command, now time.Time, trusted bool) error {
 	expires, err := time.Parse(time.RFC3339, c.Expires)
 	if err != nil {
 		return fmt.Errorf("expires: %w", err)
+	}
+	if expires.After(Horizon) {
+		return ErrBeyond
+	}
+	if r.Floor.After(Horizon) { // kept by a version that knew no horizon
+		r.Floor = time.Time{}
 	}
 	if trusted {
 		r.forget(now)
@@ -224,11 +242,17 @@ func (r *Replay) Accept(c Command, now time.Time, trusted bool) error {
 // forget drops the ids that expired by a trusted clock and raises Floor past
 // them: should the clock be lost later, they stay refused.
 func (r *Replay) forget(now time.Time) {
+	latest := now.Add(MaxCommandLife)
+	if r.Floor.After(latest) {
+		r.Floor = now
+	}
 	kept := r.Seen[:0]
 	for _, s := range r.Seen {
-		if s.Expires.After(now) {
+		switch {
+		case s.Expires.After(latest): // refused as too far ahead from now on
+		case s.Expires.After(now):
 			kept = append(kept, s)
-		} else if s.Expires.After(r.Floor) {
+		case s.Expires.After(r.Floor):
 			r.Floor = s.Expires
 		}
 	}
