@@ -108,6 +108,11 @@ var bodies = map[Type]func() any{
 	TypeCard:      func() any { return new(CardChanged) },
 	TypeBlind:     func() any { return new(Blind) },
 	TypeRecovery:  func() any { return new(Recovery) },
+
+	TypeAudit:    func() any { return new(MachineAudit) },
+	TypeAuditRaw: func() any { return new(AuditRaw) },
+	TypeSale:     func() any { return new(Sale) },
+	TypeNotice:   func() any { return new(Notice) },
 }
 
 // Types are the message types that this version knows, sorted.

@@ -55,6 +55,17 @@ func samples(t testing.TB) map[string]Envelope {
 		TypeBlind: Blind{Incident: "77aa01d2a7e4", Why: BlindPortHeld, Since: since, Port: "/dev/ttyUSB2", Holder: "ModemManager", Over: true},
 		TypeRecovery: Recovery{Incident: "3f9c01d2a7e4", Class: "modem_fault", Step: "module_reset", Rung: 2, Result: StepRefused, Why: "budget", TookMS: 21_000,
 			Next: "power_cut", NextInS: 600},
+		TypeAudit: MachineAudit{State: "window", Why: "counter_back", Source: "dex", From: &since, Sales: Sold{ptr(int64(12)), ptr(int64(2350))},
+			Free: ptr(int64(2)), Test: ptr(int64(1)), Paid: map[string]Sold{"cash": {ptr(int64(7)), ptr(int64(1350))}, "cashless": {ptr(int64(5)), ptr(int64(1000))}},
+			Selections: []SoldBy{{Selection: "11", Name: "CRISPS", Price: ptr(int64(150)), Free: ptr(int64(2)), Test: ptr(int64(1)),
+				Paid: map[string]int64{"cash": 3, "cashless": 2}, Level: ptr(int64(6)), Sold: Sold{ptr(int64(5)), ptr(int64(750))}}},
+			Total: Sold{ptr(int64(8161)), ptr(int64(816_100))}, Decimals: 2, Currency: "EUR", Tubes: ptr(int64(5850)), G85: "ok", Reconciled: true,
+			Notes: []string{"interval_reset"}, Ref: "0a1b2c3d"},
+		TypeAuditRaw: AuditRaw{Ref: "0a1b2c3d", Base: "4e5f6071", Part: 1, Parts: 1, Bytes: 7891, Deflate: []byte{0x73, 0x8f, 0x88, 0x02, 0x00}},
+		TypeSale: Sale{Source: "mdb", Kind: "cashless", Selection: "12", Price: ptr(int64(350)), Raw: ptr(int64(35)), Decimals: ptr(2), Currency: "156",
+			How: "reported"},
+		TypeNotice: Notice{Incident: "5c0de1f2a7e4", Kind: "column_jam", Stands: true, How: "reported", Selection: "11", Code: "EJB_11", Source: "dex",
+			Detail: "motor jam", Since: since},
 		TypeLearned: Learned{Carrier: "46000", Said: "suspended_unspecified", Was: "over_quota", Confirmed: "cycle_start"},
 	}
 	out := map[string]Envelope{}

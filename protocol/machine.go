@@ -1,5 +1,14 @@
 package protocol
 
+import (
+	"bytes"
+	"compress/flate"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+)
+
 // The message types of the machine itself (up): what its audit port, its payment
 // bus and its own software say. Sales of the bus and windows of audits count the
 // same vends twice: a reader adds the one or the other, never both.
@@ -84,6 +93,7 @@ type Sale struct {
 // bill_fault, cashless_fault, cash_box_full, cash_box_out, door_open, temperature,
 // board_changed, machine_silent, audit_unreconciled, counts_differ.
 type Notice struct {
+	Incident  string `json:"id"` // the same at the beginning and at the end
 	Kind      string `json:"kind"`
 	Stands    bool   `json:"stands"`         // false: it ended
 	How       string `json:"how"`            // reported (the machine says so), derived (computed from what it says), inferred (from habit)
@@ -92,4 +102,84 @@ type Notice struct {
 	Source    string `json:"source"`         // dex, ddcmp, mdb, agent
 	Detail    string `json:"detail"`         // English
 	Since     Time   `json:"since"`          // when it began, or when we first knew
+}
+
+// Limits of an audit on the wire.
+const (
+	maxAuditText = 64 << 10 // bytes of an audit's text
+	// auditPart is the deflated bytes in one AuditRaw: base64 makes 10 KB of it,
+	// which leaves an envelope's limit room.
+	auditPart     = 7 << 10
+	maxAuditParts = 10 // more than 64 KB of noise need
+)
+
+// AuditRef names an audit by its text.
+func AuditRef(text []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(text)) }
+
+// PackAudit makes the messages of an audit. base is the text of an audit that the
+// backend has had whole, nil for none; two audits of a day differ in some 100 bytes.
+func PackAudit(text, base []byte) ([]AuditRaw, error) {
+	if len(text) > maxAuditText {
+		return nil, fmt.Errorf("an audit of %d bytes; the limit is %d", len(text), maxAuditText)
+	}
+	var buf bytes.Buffer
+	zw, err := flate.NewWriterDict(&buf, flate.BestCompression, base)
+	if err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	if _, err := zw.Write(text); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	if err := zw.Close(); err != nil {
+		return nil, fmt.Errorf("audit: %w", err)
+	}
+	one := AuditRaw{Ref: AuditRef(text), Bytes: len(text), Parts: max(1, (buf.Len()+auditPart-1)/auditPart)}
+	if base != nil {
+		one.Base = AuditRef(base)
+	}
+	var out []AuditRaw
+	for one.Part = 1; one.Part <= one.Parts; one.Part++ {
+		one.Deflate = bytes.Clone(buf.Next(auditPart))
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// UnpackAudit joins the messages of one audit, in any order, into its text. base is
+// the text that their Base names, nil where it names none.
+func UnpackAudit(parts []AuditRaw, base []byte) ([]byte, error) {
+	if len(parts) == 0 {
+		return nil, errors.New("audit: no part of it")
+	}
+	head := parts[0]
+	if head.Parts < 1 || head.Parts > maxAuditParts || head.Bytes < 0 || head.Bytes > maxAuditText {
+		return nil, fmt.Errorf("audit %s: %d parts of %d bytes", clip(head.Ref), head.Parts, head.Bytes)
+	}
+	if head.Base != "" && (base == nil || AuditRef(base) != head.Base) {
+		return nil, fmt.Errorf("audit %s: needs the text of audit %s", clip(head.Ref), clip(head.Base))
+	}
+	if head.Base == "" {
+		base = nil
+	}
+	all := make([][]byte, head.Parts)
+	for _, p := range parts {
+		if p.Ref != head.Ref || p.Parts != head.Parts || p.Base != head.Base || p.Part < 1 || p.Part > head.Parts {
+			return nil, fmt.Errorf("audit %s: part %d of %d of %s is of another", clip(head.Ref), p.Part, p.Parts, clip(p.Ref))
+		}
+		all[p.Part-1] = p.Deflate
+	}
+	for i, p := range all {
+		if p == nil {
+			return nil, fmt.Errorf("audit %s: part %d of %d is missing", clip(head.Ref), i+1, head.Parts)
+		}
+	}
+	zr := flate.NewReaderDict(bytes.NewReader(bytes.Join(all, nil)), base)
+	text, err := io.ReadAll(io.LimitReader(zr, maxAuditText+1))
+	if err != nil {
+		return nil, fmt.Errorf("audit %s: %w", clip(head.Ref), err)
+	}
+	if len(text) != head.Bytes || AuditRef(text) != head.Ref {
+		return nil, fmt.Errorf("audit %s: %d bytes came out, with checksum %s", clip(head.Ref), len(text), AuditRef(text))
+	}
+	return text, nil
 }

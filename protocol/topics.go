@@ -42,11 +42,12 @@ type LeafInfo struct {
 // Leaves is the one table of topics: the code, README.md and the tests read it.
 // Every row is QoS 1.
 var Leaves = []LeafInfo{
-	{Leaf: LeafAlert, Types: []Type{TypeAlert, TypeClear, TypeCard, TypeBlind}, What: "a fault stands, a fault ended, another card, the agent cannot see the modem"},
-	{Leaf: LeafEvent, Types: []Type{TypeEvent}, What: "the machine's own events"},
+	{Leaf: LeafAlert, Types: []Type{TypeAlert, TypeClear, TypeCard, TypeBlind, TypeNotice},
+		What: "a fault stands, a fault ended, another card, the agent cannot see the modem, what of the machine a person acts on"},
+	{Leaf: LeafEvent, Types: []Type{TypeEvent, TypeSale, TypeAudit}, What: "the machine's own events, its sales and audits"},
 	{Leaf: LeafState, Types: []Type{TypeState, TypeWarning, TypeLearned, TypeUpdate, TypeInventory, TypeRecovery},
 		What: "periodic report, plan warnings, verdicts confirmed later, updates, what the device is made of, steps that bring it back"},
-	{Leaf: LeafMetric, Types: []Type{TypeGap}, What: "about the stream itself: messages that were dropped"},
+	{Leaf: LeafMetric, Types: []Type{TypeGap, TypeAuditRaw}, What: "about the stream itself: messages that were dropped; audits as the machine sent them"},
 	{Leaf: LeafReply, Types: []Type{TypeReply}, What: "answers to commands"},
 	{Leaf: LeafStatus, Retained: true, What: "online or not: Status, also the last will"},
 	{Leaf: LeafLast, Retained: true, What: "last words and the fault that stands: Last"},

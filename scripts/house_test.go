@@ -59,6 +59,7 @@ var arrows = map[string][]string{
 
 	"agent/machine/crc16":  {},
 	"agent/machine/evadts": {"agent/machine/crc16"},
+	"agent/machine/audit":  {"agent/machine/evadts", "agent/instant"},
 
 	// The machine's hardware as functions; what a probe or a question of the time is
 	// comes from the packages that ask.
@@ -97,7 +98,7 @@ var simulators = []string{"modem/modemtest", "agent/board/boardtest", "agent/loc
 // a modem said can be replayed for ever.
 var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset",
 	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update",
-	"agent/machine/crc16", "agent/machine/evadts"}
+	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit"}
 
 // impure are packages of the standard library that a pure package does not
 // import, and why. A name stands for what is below it too.
