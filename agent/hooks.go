@@ -18,6 +18,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/explain"
 	"cellwarden/agent/localapi"
+	"cellwarden/agent/update/launch"
 	"cellwarden/modem"
 	"cellwarden/modem/profile"
 )
@@ -53,7 +54,7 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	if f.Parse(args) != nil {
 		return explain.ExitFailed
 	}
-	if code, ok := launch(ctx, *path, version, logger(env.Stderr, config.Default.Log)); ok {
+	if code, ok := launch.Start(ctx, *path, version, logger(env.Stderr, config.Default.Log)); ok {
 		return code
 	}
 	cfg, on, err := config.LoadOn(os.DirFS("/"), *path)
@@ -74,7 +75,7 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,
 		Recorder: rec, Board: boardName(on)})
 	if errors.Is(err, errRestart) {
-		return relaunch(log)
+		return launch.Again(log)
 	}
 	if err != nil {
 		return failed(env, err)

@@ -22,6 +22,7 @@ import (
 	"cellwarden/agent/probe"
 	"cellwarden/agent/update"
 	"cellwarden/agent/update/install"
+	"cellwarden/agent/update/launch"
 	"cellwarden/protocol"
 )
 
@@ -33,8 +34,6 @@ const (
 	healthEvery = 2 * time.Second
 	// maxRoot bounds the file of the packaged root.
 	maxRoot = 64 << 10
-	// selfTest bounds one call of the new binary: on an ARM9 it takes a second.
-	selfTest = 30 * time.Second
 	// lasts is how long a confirmed binary has to run until its start counts as good:
 	// longer than modem, broker and first report take, shorter than anything that a
 	// machine does once an hour.
@@ -60,14 +59,9 @@ type offered struct {
 	answer  func(error)
 }
 
-// updateDir is where updates live, below store.dir.
-func updateDir(store string) install.Dir {
-	return install.Dir{FS: install.OS{}, Path: filepath.Join(store, "update")}
-}
-
 func (l *loop) newUpdater(o Options) (*updater, error) {
 	cfg := o.Config
-	d := updateDir(cfg.Store.Dir)
+	d := launch.Dir(cfg.Store.Dir)
 	if err := os.MkdirAll(d.Path, 0o700); err != nil {
 		return nil, err
 	}
@@ -77,9 +71,9 @@ func (l *loop) newUpdater(o Options) (*updater, error) {
 	}
 	u := &updater{loop: l, offers: make(chan offered, 4), poke: make(chan struct{}, 1),
 		after: cfg.Update.ConfirmAfter.Std()}
-	h := install.Host{Dir: d, Package: packageVersion(o.Version), Version: o.Version, Exe: "/proc/self/exe", Target: board.Build,
+	h := install.Host{Dir: d, Package: launch.PackageVersion(o.Version), Version: o.Version, Exe: "/proc/self/exe", Target: board.Build,
 		Policy: update.Policy{From: from, To: to, Zone: planZone(cfg.Plan), DayBytes: int64(cfg.Update.DailyBudgetBytes), UntilPercent: cfg.Update.UntilPercent},
-		Line:   u.line(o.overData()), Need: u.works, Runs: saysVersion, Report: u.report, Spent: u.spent,
+		Line:   u.line(o.overData()), Need: u.works, Runs: launch.SaysVersion, Report: u.report, Spent: u.spent,
 		Dial: func(ctx context.Context, host string, port uint16) (net.Conn, error) {
 			iface, err := o.boundTo()
 			if err != nil {
@@ -87,7 +81,7 @@ func (l *loop) newUpdater(o Options) (*updater, error) {
 			}
 			return dialFor(cfg, iface).Connect(ctx, host, port)
 		}}
-	if err := private(cfg.Store.Dir, d.Path); err != nil && cfg.Update.RootFile != "" {
+	if err := launch.Private(cfg.Store.Dir, d.Path); err != nil && cfg.Update.RootFile != "" {
 		l.log.Error("updates are off: what they write could be changed before it starts", "error", err)
 	} else if f := cfg.Update.RootFile; f != "" {
 		if h.Root, err = readRoot(f); err != nil {
@@ -148,7 +142,7 @@ func dialFor(cfg config.Config, iface string) probe.Env {
 // start the right binary now.
 func (u *updater) run(ctx context.Context) error {
 	u.ctx = ctx
-	if u.runner.Trial() && os.Getenv(envTrial) != "" {
+	if u.runner.Trial() && launch.OnTrial() {
 		return u.prove(ctx)
 	}
 	u.runner.TellResult()
@@ -371,7 +365,7 @@ func (l *loop) updateStatus() *localapi.Update {
 	if s.Off != "" && s.Current == "" && s.Trial == "" {
 		return nil
 	}
-	out := &localapi.Update{Slot: s.Current, Package: packageVersion(l.version), Root: s.Root, Floor: s.Floor, Trial: s.Trial, Offered: s.Offered,
+	out := &localapi.Update{Slot: s.Current, Package: launch.PackageVersion(l.version), Root: s.Root, Floor: s.Floor, Trial: s.Trial, Offered: s.Offered,
 		Source: s.Source, Form: s.Form, Have: s.Have, Size: s.Size, Wait: s.Wait, Failed: s.Failed}
 	if s.Refused != nil {
 		out.Refused = &localapi.UpdateRefused{Version: s.Refused.Version, At: s.Refused.At, Refusal: s.Refused.Refusal}

@@ -68,6 +68,7 @@ var arrows = map[string][]string{
 
 	"agent/update":         {"protocol"},
 	"agent/update/install": {"agent/update", "protocol"},
+	"agent/update/launch":  {"agent/config", "agent/update/install", "protocol"},
 
 	"agent/localapi":         {"agent/core", "agent/diag", "protocol"},
 	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "agent/text", "protocol"},

@@ -1,4 +1,12 @@
-package agent
+// Package launch says which binary starts, and becomes it.
+//
+// The service always starts the installed binary: `cellwarden run`. That one is the
+// launcher: it looks which binary is to run, and becomes it. A binary on trial runs
+// below the launcher, which ends it when it does not prove itself and so needs
+// nobody's help: no watchdog, no restart by the service manager.
+//
+// It knows nothing of the agent: no version is judged here, nothing is fetched.
+package launch
 
 import (
 	"context"
@@ -16,16 +24,12 @@ import (
 	"time"
 
 	"cellwarden/agent/config"
+	"cellwarden/agent/update/install"
 	"cellwarden/protocol"
 
 	"github.com/BurntSushi/toml"
 )
 
-// The service always starts the installed binary: `cellwarden run`. That one is the
-// launcher: it looks which binary is to run, and becomes it. A binary on trial runs
-// below the launcher, which ends it when it does not prove itself and so needs
-// nobody's help: no watchdog, no restart by the service manager.
-//
 // What the launcher tells a binary that it starts:
 const (
 	envSlot     = "CELLWARDEN_SLOT"     // the file that runs
@@ -39,19 +43,29 @@ const (
 	stopTimeout = 15 * time.Second
 	// crashPause keeps a binary that dies at once from burning the processor.
 	crashPause = 2 * time.Second
+	// selfTest bounds one call of the new binary: on an ARM9 it takes a second.
+	selfTest = 30 * time.Second
 )
 
-// packageVersion is the version of the installed binary.
-func packageVersion(own string) string {
+// Dir is where updates live, below store.dir.
+func Dir(store string) install.Dir {
+	return install.Dir{FS: install.OS{}, Path: filepath.Join(store, "update")}
+}
+
+// OnTrial reports whether the launcher waits above this process to see it prove itself.
+func OnTrial() bool { return os.Getenv(envTrial) != "" }
+
+// PackageVersion is the version of the installed binary.
+func PackageVersion(own string) string {
 	if v := os.Getenv(envPackage); v != "" {
 		return v
 	}
 	return own
 }
 
-// launch starts the right binary. It returns ok false when that is this one, and
+// Start starts the right binary. It returns ok false when that is this one, and
 // otherwise only when all is over, with the exit code.
-func launch(ctx context.Context, configFile, version string, log *slog.Logger) (code int, ok bool) {
+func Start(ctx context.Context, configFile, version string, log *slog.Logger) (code int, ok bool) {
 	if os.Getenv(envSlot) != "" {
 		return 0, false
 	}
@@ -61,8 +75,8 @@ func launch(ctx context.Context, configFile, version string, log *slog.Logger) (
 		return 0, false
 	}
 	store, within, able := bootConfig(configFile)
-	d := updateDir(store)
-	if err := private(store, d.Path); err != nil {
+	d := Dir(store)
+	if err := Private(store, d.Path); err != nil {
 		log.Error("the packaged binary runs: others could change what is started", "error", err)
 		return 0, false
 	}
@@ -100,10 +114,10 @@ func launch(ctx context.Context, configFile, version string, log *slog.Logger) (
 	return 0, true
 }
 
-// private refuses directories that anybody else may write. A slot is verified and then
+// Private refuses directories that anybody else may write. A slot is verified and then
 // started by its name: what lies between is only as safe as the directory. Trusted are
 // its owner, which is the agent's own user, and root.
-func private(dirs ...string) error {
+func Private(dirs ...string) error {
 	for _, dir := range dirs {
 		info, err := os.Stat(dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -175,10 +189,10 @@ func try(ctx context.Context, file string, env []string, within time.Duration) (
 	return max(0, state.ExitCode()), protocol.Refuse(protocol.UpdateCrashed, "ended in the trial: %v", state)
 }
 
-// relaunch makes this process the launcher again, so that it starts the right
+// Again makes this process the launcher again, so that it starts the right
 // binary. Below a launcher it only ends.
-func relaunch(log *slog.Logger) int {
-	if os.Getenv(envTrial) != "" {
+func Again(log *slog.Logger) int {
+	if OnTrial() {
 		return 0
 	}
 	file := os.Getenv(envLauncher)
@@ -232,9 +246,9 @@ func bootConfig(file string) (store string, within time.Duration, able bool) {
 	return store, within, false
 }
 
-// saysVersion runs `file version` and wants to hear version: a binary for another
+// SaysVersion runs `file version` and wants to hear version: a binary for another
 // processor, on a file system without execution, or damaged does not come so far.
-func saysVersion(file, version string) error {
+func SaysVersion(file, version string) error {
 	out, in, err := os.Pipe()
 	if err != nil {
 		return err

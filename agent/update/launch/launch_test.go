@@ -1,4 +1,4 @@
-package agent
+package launch
 
 import (
 	"os"
@@ -62,7 +62,7 @@ func TestSelfTestOfANewBinary(t *testing.T) {
 		{file("foreign", "\x7fELF of another machine", 0o700), "exec format error"},
 		{filepath.Join(dir, "missing"), "no such file"},
 	} {
-		err := saysVersion(tt.file, "v1.2.0")
+		err := SaysVersion(tt.file, "v1.2.0")
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", filepath.Base(tt.file), err, tt.want)
 		}
@@ -99,12 +99,12 @@ func TestSlotsLieWhereNobodyElseWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err := private(dir)
+		err := Private(dir)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
 	}
-	if err := private(filepath.Join(t.TempDir(), "absent")); err != nil {
+	if err := Private(filepath.Join(t.TempDir(), "absent")); err != nil {
 		t.Errorf("where nothing is: %v", err)
 	}
 }
