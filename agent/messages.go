@@ -82,7 +82,7 @@ func (b *mailbox) tidy(ctx context.Context, m device.Modem) {
 // letter is one message of a store: one place, or all the parts of a long one.
 type letter struct {
 	parts   []threegpp.SMS
-	meaning carrier.Meaning // of the first part that means anything
+	meaning carrier.Meaning // of all its parts together
 }
 
 func (l letter) idle() bool { return l.meaning == carrier.Advertisement }
@@ -135,9 +135,11 @@ func letters(listed []threegpp.SMS) []letter {
 			all = append(all, letter{meaning: carrier.Nothing})
 		}
 		all[i].parts = append(all[i].parts, s)
-		if all[i].meaning == carrier.Nothing {
-			all[i].meaning = carrier.Classify(s.From, s.Text)
+		var pieces []carrier.Part
+		for _, p := range all[i].parts {
+			pieces = append(pieces, carrier.Part{From: p.From, Text: p.Text, At: p.At, Ref: p.Ref, Parts: p.Parts, Part: p.Part})
 		}
+		all[i].meaning = carrier.Classify(s.From, carrier.Joined(pieces).Text)
 	}
 	return all
 }

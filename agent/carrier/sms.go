@@ -1,15 +1,9 @@
 package carrier
 
 import (
-	_ "embed"
-	"strconv"
 	"strings"
-
-	"github.com/BurntSushi/toml"
+	"time"
 )
-
-//go:embed sms.toml
-var smsTOML string
 
 // Meaning is what an operator's message says now. A warning, a stop, a top-up
 // and an advertisement are four different things that share their words.
@@ -28,174 +22,121 @@ const (
 	StopExpired   Meaning = "stop_expired"
 	StopAdmin     Meaning = "stop_admin"
 	StopIMEI      Meaning = "stop_imei"
+	Slow          Meaning = "slow" // slowed down: the plan is used up
 )
 
-type smsWords struct {
-	Stop, Done, Notyet, Gone, Lifted, Arrears, Quota, Expired, Admin, Imei, Resumed, Warning, Outage, Advertisement []string
+// Message is what one message says.
+type Message struct {
+	Meaning Meaning
+	// From and To are the hours of an Outage, where the text tells them; in the
+	// zone of the service centre's time, which the hours are meant in.
+	From, To time.Time
 }
-
-var words = func() smsWords {
-	var w smsWords
-	if _, err := toml.Decode(smsTOML, &w); err != nil {
-		panic("carrier: sms.toml: " + err.Error()) // embedded, and read by every test
-	}
-	return w
-}()
 
 // maxSMSText bounds what is read of one message: ten concatenated parts.
 const maxSMSText = 2000
 
-// Classify says what a message from the operator says now. A stop counts only
-// where one clause holds both a stop word and a sign that it has happened, and
-// nothing before the word that takes it back ("为避免停机" is a warning, "将于" is
-// not yet). Why it was stopped is looked for in the whole text. A message from
-// an ordinary phone number says nothing: anybody can write one.
-func Classify(from, text string) Meaning {
+// Classify says what a message from the operator says now; Read tells more.
+func Classify(from, text string) Meaning { return Read(from, text, time.Time{}).Meaning }
+
+// Read says what a message says of this line at the time when it was sent (zero
+// where that is not told). A stop is one only where the clause says that it has
+// happened, to this line: not to another number or service, not under a
+// condition, not to come. The last thing that has happened counts. A message
+// from an ordinary phone number says nothing: anybody can write one.
+func Read(from, text string, sent time.Time) Message {
 	if personal(from) || text == "" {
-		return Nothing
+		return Message{Meaning: Nothing}
 	}
 	if len(text) > maxSMSText {
-		text = text[:maxSMSText]
+		text = strings.ToValidUTF8(text[:maxSMSText], "")
 	}
-	t := strings.ReplaceAll(strings.ToLower(text), ". ", "; ") // a point in a figure parts nothing
-	stopped, warned, back := false, false, resumed(t)
-	for _, clause := range clauses(t) {
-		if has(clause, words.Gone) {
-			stopped = true
+	folded := Fold(text)
+	m := Message{Meaning: words.read(folded).meaning()}
+	if m.Meaning == Outage {
+		m.From, m.To = hours(folded, sent)
+	}
+	return m
+}
+
+func (r *reading) meaning() Meaning {
+	if r.all&(rOTP|rHoax) != 0 {
+		return Nothing
+	}
+	if r.all&rNotYours != 0 {
+		r.events, r.cannot, r.promised = nil, -1, false
+	}
+	if len(r.events) > 0 {
+		switch e := r.events[len(r.events)-1]; e.what {
+		case rStop, rGone:
+			if why := r.why(e); why != Stop || !r.works() {
+				return why
+			}
+			return Outage
+		case rSlow:
+			return Slow
+		default:
+			return Resumed
 		}
-		at, word := first(clause, words.Stop)
-		if at < 0 {
-			continue
-		}
-		before, after := clause[:at], clause[at+len(word):]
-		if i, n := first(before, words.Notyet); i >= 0 && !takenBack(before, i, n) {
-			warned = true
-			continue
-		}
-		if has(clause, words.Lifted) {
-			back = true
-			continue
-		}
-		if has(before, words.Done) || has(clause, []string{"has been " + word, "is " + word, "was " + word}) ||
-			strings.HasPrefix(after, "状态") || strings.HasPrefix(after, "中") || strings.HasPrefix(after, "处理") ||
-			strings.Contains(after, "已生效") || strings.HasPrefix(after, " until") || strings.HasPrefix(word, "双") {
-			stopped = true
+	}
+	if r.works() {
+		return Outage
+	}
+	// No word for a stop, and yet one: what cannot be done, or what will come
+	// back, with a reason that stands.
+	at := r.cannot
+	promise := at < 0
+	if promise && r.promised && r.all&rNoCut == 0 && !r.warned && !r.denied {
+		at = len(r.clauses) - 1
+	}
+	if at >= 0 {
+		if why := r.why(event{rStop, at, len(r.clauses[at].text)}); why != Stop && r.stated(why) && !(promise && why == StopAdmin) {
+			return why
 		}
 	}
 	switch {
-	case stopped && !back:
-		return reason(t)
-	case back:
-		return Resumed
-	case has(t, words.Advertisement):
+	case r.all&rAdvert != 0:
 		return Advertisement
-	case has(t, words.Outage):
-		return Outage
-	case warned || has(t, words.Warning):
+	case r.warned || r.all&rWarn != 0:
 		return Warning
 	}
 	return Nothing
 }
 
-// takenBack says whether the hesitation at i is the tail of a stop's own words,
-// such as 未 in 因未缴费已停机 where a done word follows it.
-func takenBack(before string, i int, word string) bool {
-	rest := before[i+len(word):]
-	return (word == "未" || word == "如" || word == "若") && has(rest, []string{"已", "被", "现已"})
-}
-
-// resumed reports whether t says that it was paid or is back. What happens only
-// afterwards (充值成功后将自动复机, 充值后可恢复使用) is a promise and not yet so.
-func resumed(t string) bool {
-	for _, clause := range clauses(t) {
-		for rest := clause; ; {
-			at, word := first(rest, words.Resumed)
-			if at < 0 {
-				break
-			}
-			before := rest[:at]
-			rest = rest[at+len(word):]
-			done := strings.HasPrefix(word, "已") || strings.Contains(word, "成功")
-			if strings.HasPrefix(rest, "后") || strings.HasPrefix(rest, "之后") || !done && has(before, promised[:]) {
-				continue
-			}
-			return true
-		}
-	}
-	return false
-}
-
-// promised before the word for a return makes it one under a condition.
-var promised = [...]string{"后", "可", "将", "如需", "请", "will ", "can ", "to be ", "once ", "after "}
-
-func reason(t string) Meaning {
-	switch {
-	case has(t, words.Imei):
-		return StopIMEI
-	case has(t, words.Arrears), nothingLeft(t):
-		return StopArrears
-	case has(t, words.Quota):
-		return StopQuota
-	case has(t, words.Admin):
-		return StopAdmin
-	case has(t, words.Expired):
-		return StopExpired
-	}
-	return Stop
-}
-
-// balanceNear is how many bytes behind the word for a balance its figure is
-// looked for: 余额为人民币, "balance is currently".
-const balanceNear = 24
-
-// nothingLeft reports whether t tells a balance of nothing or less (余额为-3.20元,
-// "balance is 0.00").
-func nothingLeft(t string) bool {
-	for _, word := range [...]string{"余额", "balance"} {
-		_, after, ok := strings.Cut(t, word)
-		if !ok {
-			continue
-		}
-		at := strings.IndexAny(after, "-0123456789")
-		if at < 0 || at > balanceNear {
-			continue
-		}
-		end := at
-		for end < len(after) && strings.IndexByte("-.0123456789", after[end]) >= 0 {
-			end++
-		}
-		figure := strings.TrimRight(after[at:end], ".")
-		if v, err := strconv.ParseFloat(figure, 64); err == nil && v <= 0 {
-			return true
-		}
-	}
-	return false
-}
-
-func has(s string, list []string) bool {
-	at, _ := first(s, list)
-	return at >= 0
-}
-
-// first finds the earliest of the words in s; the longest of those that begin there.
-func first(s string, list []string) (int, string) {
-	at, word := -1, ""
-	for _, w := range list {
-		if i := strings.Index(s, w); i >= 0 && (at < 0 || i < at || i == at && len(w) > len(word)) {
-			at, word = i, w
-		}
-	}
-	return at, word
-}
-
-func clauses(s string) []string {
-	return strings.FieldsFunc(s, func(r rune) bool {
-		switch r {
-		case '，', '。', '；', '！', '？', '【', '】', '、', ',', ';', '!', '?', '\n', '\r', '：':
-			return true
-		}
+// works reports whether the message tells of work on the network or a fault of
+// it that cuts the data, not of the operator's own systems.
+func (r *reading) works() bool {
+	if r.all&rNoCut != 0 || r.all&rAdvert != 0 {
 		return false
-	})
+	}
+	for i := range r.clauses {
+		c := &r.clauses[i]
+		if c.has(rDesk) {
+			return false
+		}
+	}
+	for i := range r.clauses {
+		c := &r.clauses[i]
+		if c.has(rWork) || c.has(rUpgrade) && c.has(rNet) {
+			return true
+		}
+	}
+	return false
+}
+
+// stated reports whether the reason itself is told as a fact somewhere.
+func (r *reading) stated(why Meaning) bool {
+	kind := map[Meaning]role{StopArrears: rArrears, StopQuota: rQuota, StopExpired: rExpired, StopAdmin: rAdmin, StopIMEI: rIMEI}[why]
+	for i := range r.clauses {
+		var a aspect
+		for _, t := range r.clauses[i].tokens {
+			if t.is(kind) && a.open() {
+				return true
+			}
+			a.sign(t)
+		}
+	}
+	return false
 }
 
 // personal reports whether from is an ordinary subscriber's number.

@@ -1,10 +1,8 @@
 package diag
 
 import (
-	"strconv"
 	"time"
 
-	"cellwarden/agent/carrier"
 	"cellwarden/agent/meter"
 	"cellwarden/protocol"
 )
@@ -214,60 +212,6 @@ func (k *Known) platformRules(h *hits) {
 		default:
 			h.add("platform_stopped", "backend", s.State)
 		}
-	}
-}
-
-// messageMaxAge: an operator's word on a stop is believed this long, unless the
-// line has worked since.
-const messageMaxAge = 45 * 24 * time.Hour
-
-func (k *Known) messageRules(h *hits) {
-	if k.barred.ok && k.within(k.barred.at, rejectWindow) {
-		h.add("sms_barred", k.barred.src, "CMS "+strconv.Itoa(k.barred.value))
-	}
-	// The newest message that says anything decides; by the service centre's
-	// time where it has one, else by order of arrival.
-	var newest carrier.Meaning
-	var at time.Time
-	for _, s := range k.sms {
-		if s.meaning == carrier.Advertisement {
-			continue
-		}
-		if s.sent.IsZero() || !s.sent.Before(at) {
-			newest, at = s.meaning, s.sent
-		}
-	}
-	if u := k.ussd; u.ok && newest == "" {
-		newest = carrier.Classify("", u.value.Text)
-	}
-	if newest == carrier.Nothing || newest == "" {
-		return
-	}
-	if !at.IsZero() {
-		if k.Now.Trusted && k.Now.Wall.Sub(at) > messageMaxAge {
-			return
-		}
-		if good, ok := wall(k.lastGood.value.At); ok && good.Sub(at) > 15*time.Minute && newest != carrier.Resumed {
-			return // it worked after the message: old news
-		}
-	}
-	switch newest {
-	case carrier.StopArrears:
-		h.add("sms_stop_arrears", "sms")
-	case carrier.StopQuota:
-		h.add("sms_stop_quota", "sms")
-	case carrier.StopExpired:
-		h.add("sms_stop_expired", "sms")
-	case carrier.StopAdmin:
-		h.add("sms_stop_admin", "sms")
-	case carrier.StopIMEI:
-		h.add("sms_stop_imei", "sms")
-	case carrier.Stop:
-		h.add("sms_stop", "sms")
-	case carrier.Resumed:
-		h.add("sms_resumed", "sms")
-	case carrier.Outage:
-		h.add("sms_outage", "sms")
 	}
 }
 

@@ -193,11 +193,7 @@ func (k *Known) observeModem(o Observation) {
 	case threegpp.ModemProbe:
 		k.modProbe = keep(k.modProbe, maxProbes, stamped[threegpp.ModemProbe]{o.At, f, true, o.Source})
 	case threegpp.SMS:
-		// Stored messages are read again with every slow round.
-		m := message{f.At, carrier.Classify(f.From, f.Text)}
-		if m.meaning != carrier.Nothing && !slices.ContainsFunc(k.sms, func(old message) bool { return old.meaning == m.meaning && old.sent.Equal(m.sent) }) {
-			k.sms = keep(k.sms, maxSMS, m)
-		}
+		k.observeSMS(carrier.Part{From: f.From, Text: f.Text, At: f.At, Ref: f.Ref, Parts: f.Parts, Part: f.Part})
 	case threegpp.USSD:
 		k.ussd.set(o, f)
 	case threegpp.NetworkTime:

@@ -122,12 +122,6 @@ type probeRead struct {
 	res ProbeResult
 }
 
-// message is an operator's message, read once: its text is not kept.
-type message struct {
-	sent    time.Time // by the service centre, zero when not told
-	meaning carrier.Meaning
-}
-
 type ctxEvent struct {
 	at  instant.Instant
 	ev  threegpp.ContextEvent
@@ -210,6 +204,7 @@ type Known struct {
 
 	// messages
 	sms    []message
+	pieces []carrier.Part // the last that came: one may be the rest of another
 	ussd   stamped[threegpp.USSD]
 	barred stamped[int] // the cause with which sending a message was refused
 

@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"cellwarden/agent/carrier"
 	"cellwarden/modem/threegpp"
 )
 
@@ -159,10 +160,12 @@ func (k *sight) pathRules(h *hits) {
 	k.moduleService(h, pingOK)
 }
 
-// slowedPlan: the plan is slowed down when used up, and it is used up.
+// slowedPlan: the plan is slowed down when used up, and it is used up; or the
+// operator wrote so.
 func (k *Known) slowedPlan() bool {
 	p := k.plan.value.Plan
-	return p.OnExhaust == "throttle" && k.usedPercent() >= usedUpPercent
+	told, _ := k.lastWord()
+	return p.OnExhaust == "throttle" && k.usedPercent() >= usedUpPercent || told == carrier.Slow
 }
 
 // silentRounds failed probes of others make three rounds: beyond a passing hole.

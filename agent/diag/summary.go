@@ -1,6 +1,7 @@
 package diag
 
 import (
+	"cellwarden/agent/carrier"
 	"slices"
 
 	"cellwarden/agent/instant"
@@ -81,11 +82,8 @@ func (k *Known) Summary() Summary {
 	for _, p := range k.probes {
 		s.Probes = upsert(s.Probes, ProbeAt{p.at, p.res})
 	}
-	h := hits{}
-	k.messageRules(&h)
-	for _, x := range h {
-		s.ResumedSMS = s.ResumedSMS || x.rule == "sms_resumed"
-	}
+	told, _ := k.lastWord()
+	s.ResumedSMS = told == carrier.Resumed
 	return s
 }
 

@@ -158,6 +158,7 @@ func TestCorpus(t *testing.T) {
 	}{
 		{"corpus/transcripts-open.json", 95, 70, 2, 0},
 		{"corpus/cases-open.json", 95, 95, 0, 0},
+		{"corpus/sms-open.json", 97, 95, 0, 0},
 		{"own-cases.json", 98, 90, 0, 0}, // some own cases accept declining
 		{"dialect-cases.json", 98, 90, 0, 0},
 		{"adverse-cases.json", 98, 90, 0, 0},

@@ -64,4 +64,5 @@ var sentence = map[carrier.Meaning]string{
 	carrier.StopExpired:   "套餐已到期，已停机",
 	carrier.StopAdmin:     "因违规已停机",
 	carrier.StopIMEI:      "机卡分离，已停机",
+	carrier.Slow:          "流量已用尽，已限速",
 }
