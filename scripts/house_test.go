@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"agent/carrier": {"modem/threegpp"},
 	"agent/meter":   {"agent/instant", "protocol"},
 	"agent/remedy":  {},
+	"agent/clean":   {},
 	"agent/goodset": {},
 	// remedysim is no part of the device: it plays ladders beside a watchdog.
 	"agent/remedy/remedysim": {"agent/remedy"},
@@ -45,7 +46,7 @@ var arrows = map[string][]string{
 	// same words come out. Its mutex guards the tables, which are read from the
 	// binary when a language is first used.
 	"agent/text":    {"agent/diag"},
-	"agent/core":    {"agent/carrier", "agent/diag", "agent/instant", "agent/learn", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
+	"agent/core":    {"agent/clean", "agent/carrier", "agent/diag", "agent/instant", "agent/learn", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 	"agent/learn":   {"agent/diag"},
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
 	"agent/explain": {"agent/diag", "agent/instant", "agent/learn", "agent/record", "agent/text", "modem/threegpp", "protocol"},
@@ -78,7 +79,7 @@ var arrows = map[string][]string{
 	"agent/web/doctor/wasm":  {"agent/web/doctor"},
 	"agent/web/doctor/build": {},
 	"agent/web":              {"agent/localapi", "agent/localapi/view", "agent/text"},
-	"agent/cli":              {"agent/diag", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
+	"agent/cli":              {"agent/clean", "agent/diag", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
 
 	"agent":                top,
 	"agent/cmd/cellwarden": {"agent", "agent/cli"},
@@ -97,7 +98,7 @@ var simulators = []string{"modem/modemtest", "agent/board/boardtest", "agent/loc
 
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
-var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset",
+var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
 	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update",
 	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit"}
 

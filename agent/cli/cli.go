@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"cellwarden/agent/clean"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/localapi/view"
@@ -93,6 +94,10 @@ func Main(args []string, env Env) int {
 		env.Getenv = func(string) string { return "" }
 	}
 	verbs := env.Hooks.verbs()
+	if len(args) == 0 || args[0] != "bundle" { // a bundle holds what the modem really said
+		done := env.cleanly()
+		defer done()
+	}
 	if len(args) == 0 {
 		env.help(env.Stderr, verbs)
 		return exitFail
@@ -124,6 +129,21 @@ func Main(args []string, env Env) int {
 	fmt.Fprintln(env.Stderr)
 	env.help(env.Stderr, verbs)
 	return exitFail
+}
+
+// cleanly puts a filter before both outputs: modems, operators and platforms name
+// themselves, and what they write must not act on a terminal. done ends it.
+func (e *Env) cleanly() (done func()) {
+	out, bad := clean.NewWriter(e.Stdout), clean.NewWriter(e.Stderr)
+	if e.TTY {
+		out, bad = clean.NewTerminal(e.Stdout), clean.NewTerminal(e.Stderr)
+	}
+	e.Stdout, e.Stderr = out, bad
+	return func() {
+		// An output that has gone away has been told of already, by the verb.
+		_ = out.Flush()
+		_ = bad.Flush()
+	}
 }
 
 // help lists the verbs.

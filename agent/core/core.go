@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"time"
 
+	"cellwarden/agent/clean"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/learn"
@@ -274,6 +275,7 @@ func (c *Core) Step(ev Event) []Effect {
 	case Started:
 		c.emit(Log{LevelInfo, "started", []any{"version", c.opt.Version, "device", c.opt.Device}})
 	case Observed:
+		e.Fact = clean.Fact(e.Fact)
 		if c.sleeps(e.Fact) {
 			break
 		}

@@ -3,6 +3,7 @@ package core
 import (
 	"strings"
 
+	"cellwarden/agent/clean"
 	"cellwarden/protocol"
 )
 
@@ -16,8 +17,10 @@ const (
 )
 
 // foreign makes a text that somebody else wrote fit to be kept, logged and shown: not
-// too long, and with its telephone numbers, cards and subscribers masked.
+// too long, nothing in it that acts on a terminal, and with its telephone numbers,
+// cards and subscribers masked.
 func foreign(s string) string {
+	s = clean.Line(s)
 	if len(s) > maxForeign {
 		s = strings.ToValidUTF8(s[:maxForeign], "")
 	}
