@@ -1,11 +1,12 @@
 package board
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -131,8 +132,7 @@ func (b *Block) script() string {
 // nftPlaces is where distributions and buildroots put it.
 var nftPlaces = []string{"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"}
 
-// nft has a script carried out, whole or not at all. os/exec would be shorter and
-// cost 130 KB of the binary.
+// nft has a script carried out, whole or not at all.
 func nft(script string) error {
 	path := ""
 	for _, p := range nftPlaces {
@@ -144,36 +144,15 @@ func nft(script string) error {
 	if path == "" {
 		return errors.New("board: block: the nft command is missing: install nftables, or set data.block_at to never")
 	}
-	in, feed, err := os.Pipe()
+	ctx, cancel := context.WithTimeout(context.Background(), nftTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "-f", "-")
+	cmd.Stdin = strings.NewReader(script)
+	cmd.WaitDelay = time.Second // what it started may hold its output open
+	said, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("board: block: %w", err)
-	}
-	defer in.Close()
-	// A pipe holds 64 KiB, the script has some hundred bytes: this cannot wait.
-	_, err = feed.WriteString(script)
-	if err = errors.Join(err, feed.Close()); err != nil {
-		return fmt.Errorf("board: block: %w", err)
-	}
-	out, said, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("board: block: %w", err)
-	}
-	defer out.Close()
-	child, err := os.StartProcess(path, []string{"nft", "-f", "-"}, &os.ProcAttr{Files: []*os.File{in, nil, said}})
-	_ = said.Close() // the child has its own
-	if err != nil {
-		return fmt.Errorf("board: block: %w", err)
-	}
-	late := time.AfterFunc(nftTimeout, func() { _ = child.Kill() })
-	defer late.Stop()
-	complaint, _ := io.ReadAll(io.LimitReader(out, 1<<10)) // for the error's text alone
-	state, err := child.Wait()
-	switch {
-	case err != nil:
-		return fmt.Errorf("board: block: nft: %w", err)
-	case !state.Success():
-		line, _, _ := strings.Cut(strings.TrimSpace(string(complaint)), "\n")
-		return fmt.Errorf("board: block: nft: %s: %s", state, line)
+		line, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
+		return fmt.Errorf("board: block: nft: %w: %.200s", err, line)
 	}
 	return nil
 }

@@ -1,8 +1,11 @@
 package board
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,30 +14,27 @@ import (
 const commandTimeout = 20 * time.Second
 
 // RunCommand runs a board file's command, without a shell, and waits for it; what it
-// prints is not kept. os/exec would cost 130 KB of the binary.
+// prints is not kept.
 func RunCommand(command string) error {
 	words := strings.Fields(command)
 	if len(words) == 0 {
 		return nil
 	}
 	program := words[0]
-	for _, dir := range programDirs {
-		if _, err := os.Stat(dir + "/" + program); err == nil && !strings.Contains(program, "/") {
-			program = dir + "/" + program
+	if !strings.Contains(program, "/") { // never by PATH, which may name a folder of anybody
+		i := slices.IndexFunc(programDirs, func(dir string) bool {
+			_, err := os.Stat(dir + "/" + program)
+			return err == nil
+		})
+		if i < 0 {
+			return fmt.Errorf("board: %s: not in %s: write its whole path", program, strings.Join(programDirs, ", "))
 		}
+		program = programDirs[i] + "/" + program
 	}
-	child, err := os.StartProcess(program, words, &os.ProcAttr{Files: []*os.File{nil, nil, nil}, Env: os.Environ()})
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	if err := exec.CommandContext(ctx, program, words[1:]...).Run(); err != nil {
 		return fmt.Errorf("board: %s: %w", words[0], err)
-	}
-	late := time.AfterFunc(commandTimeout, func() { _ = child.Kill() })
-	defer late.Stop()
-	state, err := child.Wait()
-	switch {
-	case err != nil:
-		return fmt.Errorf("board: %s: %w", words[0], err)
-	case !state.Success():
-		return fmt.Errorf("board: %s: %s", words[0], state)
 	}
 	return nil
 }

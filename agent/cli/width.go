@@ -2,29 +2,13 @@ package cli
 
 import (
 	"strings"
-	"unicode"
+
+	"github.com/mattn/go-runewidth"
 )
 
-// wide holds the ranges that a terminal shows two columns wide (East Asian
-// Width W and F of Unicode's UAX #11), as far as texts and names here use them.
-var wide = &unicode.RangeTable{
-	R16: []unicode.Range16{
-		{Lo: 0x1100, Hi: 0x115f, Stride: 1}, // Hangul Jamo
-		{Lo: 0x2e80, Hi: 0x303e, Stride: 1}, // CJK radicals and punctuation
-		{Lo: 0x3041, Hi: 0x4dbf, Stride: 1}, // kana to CJK extension A
-		{Lo: 0x4e00, Hi: 0x9fff, Stride: 1}, // CJK
-		{Lo: 0xa000, Hi: 0xa4cf, Stride: 1}, // Yi
-		{Lo: 0xac00, Hi: 0xd7a3, Stride: 1}, // Hangul
-		{Lo: 0xf900, Hi: 0xfaff, Stride: 1}, // CJK compatibility
-		{Lo: 0xfe30, Hi: 0xfe4f, Stride: 1}, // vertical forms
-		{Lo: 0xff00, Hi: 0xff60, Stride: 1}, // full-width forms
-		{Lo: 0xffe0, Hi: 0xffe6, Stride: 1},
-	},
-	R32: []unicode.Range32{
-		{Lo: 0x1f300, Hi: 0x1f64f, Stride: 1}, // emoji
-		{Lo: 0x20000, Hi: 0x3fffd, Stride: 1}, // CJK extensions B and up
-	},
-}
+// columnsOf knows how wide a terminal shows a character (UAX #11). Ambiguous ones (… ° ─)
+// take one column, whatever the locale says: the same output everywhere.
+var columnsOf = &runewidth.Condition{StrictEmojiNeutral: true}
 
 // width is how many columns s takes. Colours (escape to m) take none.
 func width(s string) int {
@@ -42,15 +26,7 @@ func width(s string) int {
 	return n
 }
 
-func runeWidth(r rune) int {
-	switch {
-	case r < 0x20 || unicode.Is(unicode.Mn, r) || r == 0x200b || r == 0xfeff:
-		return 0
-	case unicode.Is(wide, r):
-		return 2
-	}
-	return 1
-}
+func runeWidth(r rune) int { return columnsOf.RuneWidth(r) }
 
 // pad fills s with spaces up to n columns.
 func pad(s string, n int) string {
@@ -59,18 +35,7 @@ func pad(s string, n int) string {
 
 // clip cuts s to n columns, with an ellipsis where something is lost.
 func clip(s string, n int) string {
-	if width(s) <= n {
-		return s
-	}
-	var b strings.Builder
-	room := n - 1
-	for _, r := range s {
-		if room -= runeWidth(r); room < 0 {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return b.String() + "…"
+	return columnsOf.Truncate(s, n, "…")
 }
 
 // wrap breaks s into lines of at most n columns: at spaces in Latin text,

@@ -2,13 +2,13 @@ package localapi
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -45,17 +45,21 @@ type Error struct {
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Client asks a running daemon.
-//
-// It writes its requests itself: every one goes over a connection of its own to
-// a server of ours, and http.Transport with its proxies and pools is 0.16 MB of
-// the device's binary.
+// Client asks a running daemon, each time over a connection of its own.
 type Client struct {
 	socket string
+	http   *http.Transport
 }
 
 // NewClient is a client of the daemon at socket. Nothing is dialled yet.
-func NewClient(socket string) *Client { return &Client{socket} }
+func NewClient(socket string) *Client {
+	return &Client{socket, &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", socket)
+		},
+		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
+	}}
+}
 
 // Status is the daemon's picture of the device.
 func (c *Client) Status(ctx context.Context) (Status, error) {
@@ -182,7 +186,15 @@ func (c *Client) exchange(ctx context.Context, method, path string, body []byte,
 
 // do sends one request; the caller closes the body.
 func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
-	resp, err := c.roundTrip(ctx, method, path, body)
+	// The host is a placeholder: the socket is what is dialled.
+	req, err := http.NewRequestWithContext(ctx, method, "http://cellwarden"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("localapi: %w", err)
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.RoundTrip(req)
 	if err != nil {
 		return nil, c.explain(err)
 	}
@@ -196,62 +208,6 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.R
 		return nil, &Error{Err: fmt.Errorf("localapi: %s %s: %s", method, path, resp.Status), Code: resp.StatusCode}
 	}
 	return nil, p.asError(resp.StatusCode)
-}
-
-// roundTrip dials, asks and reads the answer's header. The connection lasts
-// until the body is closed or ctx ends.
-func (c *Client) roundTrip(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
-	d := net.Dialer{Timeout: dialTimeout}
-	conn, err := d.DialContext(ctx, "unix", c.socket)
-	if err != nil {
-		return nil, err
-	}
-	ex := &exchanged{conn: conn, ctx: ctx}
-	ex.stop = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-
-	// The host is a placeholder: the socket is what was dialled.
-	req := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: cellwarden\r\nConnection: close\r\n", method, path)
-	if method == http.MethodPost {
-		req = fmt.Appendf(req, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
-	}
-	head := &io.LimitedReader{R: conn, N: maxHeader}
-	_, err = conn.Write(append(append(req, "\r\n"...), body...))
-	var resp *http.Response
-	if err == nil {
-		resp, err = http.ReadResponse(bufio.NewReader(head), nil)
-	}
-	if err != nil {
-		ex.Close()
-		if ctx.Err() != nil {
-			err = ctx.Err() // not the deadline that it set
-		}
-		return nil, err
-	}
-	head.N = math.MaxInt64 // the body has bounds of its own
-	ex.body, resp.Body = resp.Body, ex
-	return resp, nil
-}
-
-// exchanged is the body of an answer, the connection under it, and the context
-// that ends both.
-type exchanged struct {
-	body io.ReadCloser
-	conn net.Conn
-	ctx  context.Context
-	stop func() bool
-}
-
-func (x *exchanged) Read(b []byte) (int, error) {
-	n, err := x.body.Read(b)
-	if err != nil && err != io.EOF && x.ctx.Err() != nil {
-		err = x.ctx.Err() // not the deadline that it set
-	}
-	return n, err
-}
-
-func (x *exchanged) Close() error {
-	x.stop()
-	return x.conn.Close()
 }
 
 // explain turns what the socket said into what a person can act on.

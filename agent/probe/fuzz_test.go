@@ -3,6 +3,8 @@ package probe
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,14 +42,35 @@ func FuzzParseReply(f *testing.F) {
 	})
 }
 
-func FuzzParseNTP(f *testing.F) {
-	req := make([]byte, ntpSize)
-	f.Add(ntpAnswer(req, time.Unix(1795000000, 0)), uint64(0))
-	f.Add([]byte{}, uint64(1))
-	f.Fuzz(func(t *testing.T, b []byte, cookie uint64) {
-		recv, xmit, err := parseNTP(b, cookie)
-		if err == nil && (recv.Unix() < ntpPivot || xmit.Unix() < ntpPivot) {
-			t.Errorf("a time before 2020: %v %v", recv, xmit)
+// ntpWorld is a connection to a server that answers each request with the same bytes,
+// under the request's cookie where they have room for one.
+type ntpWorld struct {
+	net.Conn
+	answer []byte
+}
+
+func (w *ntpWorld) Write(p []byte) (int, error) {
+	if len(w.answer) >= 32 {
+		copy(w.answer[24:32], p[40:])
+	}
+	return len(p), nil
+}
+func (w *ntpWorld) Read(p []byte) (int, error)  { return copy(p, w.answer), nil }
+func (w *ntpWorld) SetDeadline(time.Time) error { return nil }
+func (w *ntpWorld) Close() error                { return nil }
+
+func FuzzNTP(f *testing.F) {
+	f.Add(ntpAnswer(make([]byte, ntpSize), time.Unix(1795000000, 0)))
+	f.Add(ntpAnswer(make([]byte, ntpSize), time.Unix(0, 0)))
+	f.Add([]byte{})
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		env := Env{Now: func() time.Time { return now }, Dial: func(context.Context, string, string) (net.Conn, error) {
+			return &ntpWorld{answer: bytes.Clone(b)}, nil
+		}}
+		got, err := SNTP(t.Context(), env, "192.0.2.123")
+		if err == nil && (len(b) < ntpSize || now.Add(got.Offset).Before(ntpEarliest.AddDate(0, 0, -1)) || got.RTT < 0) {
+			t.Errorf("%+v of %x", got, b)
 		}
 	})
 }

@@ -1,29 +1,30 @@
 package probe
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"net"
 	"time"
+
+	"github.com/beevik/ntp"
 )
 
 // Facts of RFC 5905 and RFC 4330.
 const (
 	ntpPort   = 123
 	ntpSize   = 48
-	ntpClient = 4<<3 | 3 // version 4, mode 3
-	ntpServer = 4        // mode
-	// ntpUnix is the seconds from 1900 to 1970.
-	ntpUnix = 2208988800
+	ntpServer = 4 // mode
 	// maxStratum: 16 and above is unsynchronised.
 	maxStratum = 15
+	// maxHeld is how long a request may be under way and with the server: the times at
+	// which it came and left are that close.
+	maxHeld = time.Minute
 )
 
-// ntpPivot settles the era of a 32-bit second count: none of our servers
-// speaks of a time before it, so a smaller figure is after the wrap of 2036.
-var ntpPivot = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+// ntpEarliest: none of our servers speaks of a time before it.
+var ntpEarliest = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // errNTPRefused is an answer that says it is not to be used.
 var errNTPRefused = errors.New("ntp server gives no time")
@@ -54,87 +55,94 @@ func (e Env) sntp(ctx context.Context, server string) (Sample, string, error) {
 		return Sample{}, "", errCert{*failed}
 	}
 	defer conn.Close()
+	ours := &ntpConn{Conn: conn, ctx: ctx}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	waits := []time.Time{{}}
+	tries := []time.Duration{0} // 0: as long as the library waits
 	if t, ok := ctx.Deadline(); ok {
-		waits = []time.Time{time.Now().Add(time.Until(t) / 2), t}
+		tries = []time.Duration{time.Until(t) / 2, time.Until(t) / 2}
 	}
-	buf := make([]byte, 128)
-	lastErr := context.DeadlineExceeded
-	for _, until := range waits {
-		if err := conn.SetDeadline(until); err != nil {
-			return Sample{}, note, err
-		}
-		if ctx.Err() != nil { // after SetDeadline, which may have undone what stop's function did
-			break
-		}
-		// The transmit time of a request is only echoed, so it is a random cookie:
-		// it proves the answer to be ours and does not tell the world our clock.
-		cookie := rand.Uint64()
-		req := make([]byte, ntpSize)
-		req[0] = ntpClient
-		binary.BigEndian.PutUint64(req[40:], cookie)
+	var lastErr error
+	for _, wait := range tries {
 		sent, mono := e.now(), time.Now()
-		if _, err := conn.Write(req); err != nil {
-			return Sample{}, note, err
-		}
-		for range maxDatagrams {
-			n, err := conn.Read(buf)
-			if err != nil {
-				lastErr = err
-				break
-			}
-			rtt := time.Since(mono)
-			recv, xmit, err := parseNTP(buf[:n], cookie)
-			if errors.Is(err, errNotOurs) {
-				lastErr = err
-				continue
-			}
-			if err != nil {
+		r, err := ntp.QueryWithOptions("server", ntp.QueryOptions{
+			Timeout: wait,
+			Dialer:  func(string, string) (net.Conn, error) { return ours, nil },
+			// A step of the wall clock in between does no harm.
+			GetSystemTime: func() time.Time { return sent.Add(time.Since(mono)) },
+		})
+		switch {
+		case ctx.Err() != nil:
+			return Sample{}, note, ctx.Err()
+		case err == nil:
+			if err := usable(r, sent); err != nil {
 				return Sample{}, note, err
 			}
-			// Offset by RFC 5905 §8; our receive time is taken from the monotonic
-			// clock, so a step of the wall clock in between does no harm.
-			back := sent.Add(rtt)
-			offset := recv.Sub(sent)/2 + xmit.Sub(back)/2
-			return Sample{Offset: offset, RTT: max(0, rtt-max(0, xmit.Sub(recv)))}, note, nil
+			return Sample{Offset: r.ClockOffset, RTT: r.RTT}, note, nil
+		case errors.Is(err, ntp.ErrInvalidTransmitTime), errors.Is(err, ntp.ErrServerTickedBackwards):
+			return Sample{}, note, fmt.Errorf("%w: %w", errNTPRefused, err)
+		case judge(err).result == Refused:
+			return Sample{}, note, err
 		}
-		if judge(lastErr).result == Refused {
-			return Sample{}, note, lastErr
-		}
-	}
-	if ctx.Err() != nil {
-		return Sample{}, note, ctx.Err()
+		lastErr = err
 	}
 	return Sample{}, note, lastErr
 }
 
-// parseNTP reads the server's receive and transmit times.
-func parseNTP(b []byte, cookie uint64) (recv, xmit time.Time, err error) {
-	if len(b) < ntpSize || b[0]&7 != ntpServer || binary.BigEndian.Uint64(b[24:]) != cookie {
-		return recv, xmit, errNotOurs
+// usable judges an answer as RFC 4330 §5 does. Validate of the library asks for more:
+// routers that serve time often leave the reference time and the root delay empty.
+func usable(r *ntp.Response, sent time.Time) error {
+	switch {
+	case r.Stratum == 0:
+		return fmt.Errorf("%w: kiss of death %q", errNTPRefused, printable(r.KissCode))
+	case r.Stratum > maxStratum:
+		return fmt.Errorf("%w: stratum %d", errNTPRefused, r.Stratum)
+	case r.Leap == ntp.LeapNotInSync:
+		return fmt.Errorf("%w: it is not synchronised itself", errNTPRefused)
+	case r.Time.Before(ntpEarliest):
+		return fmt.Errorf("%w: it says %s", errNTPRefused, r.Time.UTC().Format(time.DateOnly))
+	case sent.Add(r.ClockOffset).Sub(r.Time).Abs() > maxHeld:
+		return fmt.Errorf("%w: its two times are too far apart", errNTPRefused)
 	}
-	if b[0]>>6 == 3 || b[1] == 0 || b[1] > maxStratum {
-		// Leap 3: unsynchronised. Stratum 0: a kiss of death, its code is in the reference id.
-		return recv, xmit, fmt.Errorf("%w: stratum %d, %q", errNTPRefused, b[1], printable(string(b[12:16])))
-	}
-	recv, xmit = ntpTime(b[32:]), ntpTime(b[40:])
-	if binary.BigEndian.Uint64(b[40:]) == 0 {
-		return recv, xmit, fmt.Errorf("%w: its transmit time is zero", errNTPRefused)
-	}
-	return recv, xmit, nil
+	return nil
 }
 
-func ntpTime(b []byte) time.Time {
-	secs := int64(binary.BigEndian.Uint32(b)) - ntpUnix
-	if secs < ntpPivot {
-		secs += 1 << 32
-	}
-	nanos := int64(binary.BigEndian.Uint32(b[4:])) * 1e9 >> 32
-	return time.Unix(secs, nanos)
+// ntpConn hands the library only datagrams that answer its request, told by the random
+// transmit time that an answer repeats: the library takes the first that comes, which
+// anybody on the way may have forged. It stays open for a second try.
+type ntpConn struct {
+	net.Conn
+	ctx    context.Context
+	cookie [8]byte
 }
+
+func (c *ntpConn) Write(p []byte) (int, error) {
+	if len(p) >= ntpSize {
+		copy(c.cookie[:], p[40:])
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *ntpConn) Read(p []byte) (int, error) {
+	for range maxDatagrams {
+		n, err := c.Conn.Read(p)
+		if err != nil || n >= ntpSize && p[0]&7 == ntpServer && bytes.Equal(p[24:32], c.cookie[:]) {
+			return n, err
+		}
+	}
+	return 0, errNotOurs
+}
+
+func (c *ntpConn) SetDeadline(t time.Time) error {
+	err := c.Conn.SetDeadline(t)
+	if c.ctx.Err() != nil { // it may have ended just before, and be undone by this
+		err = c.Conn.SetDeadline(time.Unix(1, 0))
+	}
+	return err
+}
+
+func (c *ntpConn) Close() error { return nil }
 
 // probeNTP tells whether a time server answers, and how far the clock is off.
 func probeNTP(ctx context.Context, e Env, s Spec) outcome {

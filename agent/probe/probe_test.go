@@ -453,7 +453,7 @@ func ntpAnswer(request []byte, at time.Time) []byte {
 	b := make([]byte, ntpSize)
 	b[0], b[1] = 4<<3|ntpServer, 2
 	copy(b[24:32], request[40:48])
-	secs := uint32(at.Unix() + ntpUnix)
+	secs := uint32(at.Unix() + 2208988800)
 	for _, off := range []int{32, 40} {
 		binary.BigEndian.PutUint32(b[off:], secs)
 		binary.BigEndian.PutUint32(b[off+4:], uint32(int64(at.Nanosecond())<<32/1e9))
@@ -502,11 +502,12 @@ func TestNTP(t *testing.T) {
 		{"answered", mutate(func([]byte) {}), OK, "offset +3"},
 		{"silent", func([]byte) [][]byte { return nil }, Timeout, ""},
 		{"origin is not our cookie", mutate(func(b []byte) { b[30]++ }), Timeout, ""},
-		{"a client's packet", mutate(func(b []byte) { b[0] = ntpClient }), Timeout, ""},
+		{"a client's packet", mutate(func(b []byte) { b[0] = 4<<3 | 3 }), Timeout, ""},
 		{"short", func(req []byte) [][]byte { return one(ntpAnswer(req, truth)[:47]) }, Timeout, ""},
 		{"kiss of death", mutate(func(b []byte) { b[1] = 0; copy(b[12:], "RATE") }), Refused, `"RATE"`},
 		{"unsynchronised", mutate(func(b []byte) { b[0] |= 3 << 6 }), Refused, "gives no time"},
 		{"stratum 16", mutate(func(b []byte) { b[1] = 16 }), Refused, "stratum 16"},
+		{"a time before 2020", func(req []byte) [][]byte { return one(ntpAnswer(req, time.Date(2019, 12, 31, 0, 0, 0, 0, time.UTC))) }, Refused, "it says 2019-12-31"},
 		{"zero transmit time", mutate(func(b []byte) { copy(b[40:], make([]byte, 8)) }), Refused, "transmit time"},
 		{"forged before the true one", func(req []byte) [][]byte {
 			forged := ntpAnswer(req, time.Unix(0, 0))

@@ -11,9 +11,8 @@
 // What a broker sends is not trusted: every packet is framed, bounded and
 // checked by the guard before paho sees it.
 //
-// The key of its own certificate is a PEM file or stays in a TPM 2.0. The TPM is
-// spoken to directly, one command of its specification: the usual library would add
-// 0.8 MB, and PKCS#11 needs cgo.
+// The key of its own certificate is a PEM file or stays in a TPM 2.0. PKCS#11 needs
+// cgo, which a static binary has not.
 //
 // It does not decide what to send, judge commands, or store anything except,
 // where asked to, the TLS session that makes the next handshake cheap.

@@ -14,6 +14,9 @@ import (
 	"math/big"
 	"os"
 	"time"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
 )
 
 const (
@@ -25,24 +28,6 @@ const (
 	tpmPause = 100 * time.Millisecond
 	// tpmMax is the largest answer taken; a signature has about 100 bytes.
 	tpmMax = 4096
-)
-
-// TPM2_Sign with a P-256 key and a SHA-256 digest, as the TPM 2.0 library
-// specification (parts 2 and 3) lays it out, around the handle and the digest.
-const (
-	tpmSign = "\x80\x02\x00\x00\x00\x49\x00\x00\x01\x5d"               // with authorisation, 73 bytes in all, TPM2_Sign
-	tpmAuth = "\x00\x00\x00\x09\x40\x00\x00\x09\x00\x00\x00\x00\x00" + // an empty password
-		"\x00\x20" // and the digest's length
-	tpmScheme = "\x00\x18\x00\x0b" + // ECDSA, SHA-256
-		"\x80\x24\x40\x00\x00\x07\x00\x00" // no ticket that the TPM made the digest itself
-	tpmECDSA = 0x0018
-)
-
-// Codes of an answer that wants to be asked for again.
-const (
-	tpmYielded = 0x908
-	tpmTesting = 0x90a
-	tpmRetry   = 0x922
 )
 
 // openTPM opens the board's TPM: through the kernel's resource manager (Linux
@@ -121,55 +106,74 @@ func (k *tpmKey) sign(digest []byte) ([]byte, error) {
 	if d, ok := dev.(interface{ SetDeadline(time.Time) error }); ok {
 		_ = d.SetDeadline(time.Now().Add(tpmPatience)) // old kernels cannot; they answer or fail themselves
 	}
-	cmd := append(binary.BigEndian.AppendUint32([]byte(tpmSign), k.handle), tpmAuth...)
-	cmd = append(append(cmd, digest...), tpmScheme...)
 	for try := 1; ; try++ {
-		body, code, err := tpmExchange(dev, cmd)
-		switch {
-		case err != nil:
-			return nil, err
-		case code == 0:
-			return tpmSignature(body)
-		case code != tpmRetry && code != tpmYielded && code != tpmTesting || try == tpmTries:
-			return nil, fmt.Errorf("refused with code %#x; it must be an ECDSA P-256 signing key with an empty password, kept at this handle", code)
+		sig, err := k.ask(tpmLine{dev}, digest)
+		if err == nil || !tpmBusy(err) || try == tpmTries {
+			return sig, tpmError(err)
 		}
 		time.Sleep(tpmPause)
 	}
 }
 
-// tpmExchange sends one command and gives what follows the answer's head.
-func tpmExchange(dev io.ReadWriter, cmd []byte) (body []byte, code uint32, err error) {
-	if _, err := dev.Write(cmd); err != nil {
-		return nil, 0, err
+// ask has the TPM sign once.
+func (k *tpmKey) ask(t transport.TPM, digest []byte) ([]byte, error) {
+	// The name binds an authorisation to the key; a password does without, but the
+	// library wants one.
+	pub, err := tpm2.ReadPublic{ObjectHandle: tpm2.TPMHandle(k.handle)}.Execute(t)
+	if err != nil {
+		return nil, err
+	}
+	rsp, err := tpm2.Sign{
+		KeyHandle: tpm2.AuthHandle{Handle: tpm2.TPMHandle(k.handle), Name: pub.Name, Auth: tpm2.PasswordAuth(nil)},
+		Digest:    tpm2.TPM2BDigest{Buffer: digest},
+		InScheme: tpm2.TPMTSigScheme{Scheme: tpm2.TPMAlgECDSA,
+			Details: tpm2.NewTPMUSigScheme(tpm2.TPMAlgECDSA, &tpm2.TPMSSchemeHash{HashAlg: tpm2.TPMAlgSHA256})},
+		// No ticket that the TPM made the digest itself: the key is not restricted.
+		Validation: tpm2.TPMTTKHashCheck{Tag: tpm2.TPMSTHashCheck, Hierarchy: tpm2.TPMRHNull},
+	}.Execute(t)
+	if err != nil {
+		return nil, err
+	}
+	ec, err := rsp.Signature.Signature.ECDSA()
+	if err != nil {
+		return nil, errors.New("its answer holds no ECDSA signature")
+	}
+	return asn1.Marshal(struct{ R, S *big.Int }{
+		new(big.Int).SetBytes(ec.SignatureR.Buffer), new(big.Int).SetBytes(ec.SignatureS.Buffer)})
+}
+
+// tpmBusy reports whether the TPM wants to be asked again.
+func tpmBusy(err error) bool {
+	return errors.Is(err, tpm2.TPMRCRetry) || errors.Is(err, tpm2.TPMRCYielded) || errors.Is(err, tpm2.TPMRCTesting)
+}
+
+// tpmError adds to a refusal what the key must be.
+func tpmError(err error) error {
+	var rc tpm2.TPMRC
+	if errors.As(err, &rc) {
+		return fmt.Errorf("refused: %w; it must be an ECDSA P-256 signing key with an empty password, kept at this handle", err)
+	}
+	return err
+}
+
+// tpmLine carries commands to a TPM.
+type tpmLine struct{ dev io.ReadWriter }
+
+// Send implements transport.TPM. The kernel gives the whole answer at once, a socket
+// may not.
+func (l tpmLine) Send(cmd []byte) ([]byte, error) {
+	if _, err := l.dev.Write(cmd); err != nil {
+		return nil, err
 	}
 	buf, n := make([]byte, tpmMax), 0
 	for n < 10 || n < int(binary.BigEndian.Uint32(buf[2:])) {
 		if n == len(buf) {
-			return nil, 0, errors.New("its answer is longer than any that was asked for")
+			return nil, errors.New("its answer is longer than any that was asked for")
 		}
-		m, err := dev.Read(buf[n:]) // the kernel gives the whole answer at once
+		m, err := l.dev.Read(buf[n:])
 		if n += m; err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
-	return buf[10:n], binary.BigEndian.Uint32(buf[6:]), nil
-}
-
-// tpmSignature turns a TPMT_SIGNATURE of ECDSA, after the size of all parameters,
-// into the form of X.509.
-func tpmSignature(body []byte) ([]byte, error) {
-	if len(body) < 8 || binary.BigEndian.Uint16(body[4:]) != tpmECDSA {
-		return nil, errors.New("its answer holds no ECDSA signature")
-	}
-	body = body[8:]
-	var sig struct{ R, S *big.Int }
-	for _, to := range []**big.Int{&sig.R, &sig.S} {
-		if len(body) < 2 || len(body)-2 < int(binary.BigEndian.Uint16(body)) {
-			return nil, errors.New("its answer is cut short")
-		}
-		end := 2 + int(binary.BigEndian.Uint16(body))
-		*to = new(big.Int).SetBytes(body[2:end])
-		body = body[end:]
-	}
-	return asn1.Marshal(sig)
+	return buf[:n], nil
 }

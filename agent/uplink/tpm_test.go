@@ -3,6 +3,7 @@ package uplink
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -20,6 +21,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-tpm/tpm2"
 )
 
 // tpmHandle is where the tests keep their key.
@@ -127,7 +130,7 @@ func TestKeyInATPM(t *testing.T) {
 		tls  TLS
 		says string
 	}{
-		{"no key at the handle", TLS{CertFile: cert, KeyHandle: tpmHandle + 1, OpenTPM: open}, "tpm key 0x81000002: refused with code 0x18b"},
+		{"no key at the handle", TLS{CertFile: cert, KeyHandle: tpmHandle + 1, OpenTPM: open}, "tpm key 0x81000002: refused: TPM_RC_HANDLE"},
 		{"another key's certificate", TLS{CertFile: rsaLike, KeyHandle: tpmHandle, OpenTPM: open}, "another key than the certificate's"},
 		{"no TPM", TLS{CertFile: cert, KeyHandle: tpmHandle, OpenTPM: func() (io.ReadWriteCloser, error) { return nil, os.ErrNotExist }}, "does not exist"},
 	} {
@@ -139,12 +142,20 @@ func TestKeyInATPM(t *testing.T) {
 	}
 }
 
-// answering is a TPM that says the same to whatever it is asked, as often as it has
-// something to say.
-type answering struct{ say [][]byte }
+// answering is a TPM that knows a public key, and says the same to whatever else it is
+// asked, as often as it has something to say.
+type answering struct {
+	public []byte // the answer to TPM2_ReadPublic
+	say    [][]byte
+}
 
-func (a *answering) Write(b []byte) (int, error) { return len(b), nil }
-func (a *answering) Close() error                { return nil }
+func (a *answering) Write(b []byte) (int, error) {
+	if len(b) >= 10 && binary.BigEndian.Uint32(b[6:]) == uint32(tpm2.TPMCCReadPublic) && a.public != nil {
+		a.say = append([][]byte{a.public}, a.say...)
+	}
+	return len(b), nil
+}
+func (a *answering) Close() error { return nil }
 func (a *answering) Read(b []byte) (int, error) {
 	if len(a.say) == 0 {
 		return 0, io.EOF
@@ -154,6 +165,15 @@ func (a *answering) Read(b []byte) (int, error) {
 		a.say = a.say[1:]
 	}
 	return n, nil
+}
+
+// tpmPublic is the answer to TPM2_ReadPublic of a key for ECDSA on P-256.
+func tpmPublic() []byte {
+	body := tpm2.Marshal(tpm2.New2B(tpm2.ECCSRKTemplate))
+	body = append(body, tpm2.Marshal(tpm2.TPM2BName{Buffer: []byte("name")})...)
+	body = append(body, tpm2.Marshal(tpm2.TPM2BName{Buffer: []byte("qualified name")})...)
+	out := binary.BigEndian.AppendUint32([]byte{0x80, 0x01}, uint32(10+len(body)))
+	return append(binary.BigEndian.AppendUint32(out, 0), body...)
 }
 
 // tpmSays is an answer with a code and a body.
@@ -174,7 +194,7 @@ func TestTPMAnswers(t *testing.T) {
 	for _, n := range []*big.Int{r, s} {
 		body = append(append(body, 0, 32), n.FillBytes(make([]byte, 32))...)
 	}
-	good := tpmSays(0, append(body, 0, 0, 0, 0, 0)...)
+	good := tpmSays(0, append(body, 0, 0, 1, 0, 0)...)
 	for _, x := range []struct {
 		name string
 		say  [][]byte
@@ -182,18 +202,18 @@ func TestTPMAnswers(t *testing.T) {
 	}{
 		{"signed", [][]byte{good}, ""},
 		{"in two reads", [][]byte{good[:4], good[4:]}, ""},
-		{"busy, testing itself, then signed", [][]byte{tpmSays(tpmRetry), tpmSays(tpmTesting), good}, ""},
+		{"busy, testing itself, then signed", [][]byte{tpmSays(0x922), tpmSays(0x90a), good}, ""},
 		{"silent", nil, "EOF"},
-		{"busy for ever", bytesTimes(tpmSays(tpmRetry), tpmTries), "code 0x922"},
+		{"busy for ever", bytesTimes(tpmSays(0x922), tpmTries), "TPM_RC_RETRY"},
 		{"wrong password", [][]byte{tpmSays(0x98e)}, "empty password"},
-		{"an RSA signature", [][]byte{tpmSays(0, 0, 0, 0, 4, 0, 0x14, 0, 0x0b)}, "no ECDSA signature"},
-		{"cut short", [][]byte{tpmSays(0, body[:20]...)}, "cut short"},
-		{"without s", [][]byte{tpmSays(0, body[:42]...)}, "cut short"},
+		{"an RSA signature", [][]byte{tpmSays(0, 0, 0, 0, 8, 0, 0x14, 0, 0x0b, 0, 2, 1, 2, 0, 0, 1, 0, 0)}, "no ECDSA signature"},
+		{"cut short", [][]byte{tpmSays(0, body[:20]...)}, "more bytes of response"},
+		{"without s", [][]byte{tpmSays(0, body[:42]...)}, "more bytes of response"},
 		{"too long", [][]byte{append([]byte{0x80, 2, 0, 1, 0, 0, 0, 0, 0, 0}, make([]byte, 8000)...)}, "longer"},
-		{"a signature of something else", [][]byte{tpmSays(0, append(append([]byte{}, body[:73]...), ^body[73], 0, 0, 0)...)}, "another key"},
+		{"a signature of something else", [][]byte{tpmSays(0, append(append([]byte{}, body[:75]...), ^body[75], 0, 0, 1, 0, 0)...)}, "another key"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			dev := &answering{x.say}
+			dev := &answering{tpmPublic(), x.say}
 			k := &tpmKey{handle: tpmHandle, pub: &key.PublicKey, open: func() (io.ReadWriteCloser, error) { return dev, nil }}
 			sig, err := k.Sign(nil, digest[:], nil)
 			if x.want == "" && (err != nil || !ecdsa.VerifyASN1(&key.PublicKey, digest[:], sig)) {
@@ -214,14 +234,22 @@ func bytesTimes(b []byte, n int) [][]byte {
 	return out
 }
 
-// FuzzTPMSignature: whatever a TPM answers, reading it ends in bounds.
-func FuzzTPMSignature(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 72, 0, 0x18, 0, 0x0b, 0, 1, 7, 0, 1, 9})
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, body []byte) {
-		sig, err := tpmSignature(body)
-		if (err == nil) != (len(sig) > 0) {
-			t.Errorf("%x gives %x, %v", body, sig, err)
+// FuzzTPMAnswer: whatever a TPM answers, reading it ends in bounds, and only a
+// signature of the certificate's key is taken.
+func FuzzTPMAnswer(f *testing.F) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("handshake"))
+	f.Add(tpmPublic(), tpmSays(0, 0, 0, 0, 72, 0, 0x18, 0, 0x0b, 0, 1, 7, 0, 1, 9))
+	f.Add(tpmPublic(), []byte{})
+	f.Add([]byte{}, tpmSays(0x98e))
+	f.Fuzz(func(t *testing.T, public, said []byte) {
+		dev := &answering{public, [][]byte{said}}
+		k := &tpmKey{handle: tpmHandle, pub: &key.PublicKey, open: func() (io.ReadWriteCloser, error) { return dev, nil }}
+		if _, err := k.Sign(nil, digest[:], nil); err == nil {
+			t.Errorf("%x, %x: signed", public, said)
 		}
 	})
 }

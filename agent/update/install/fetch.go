@@ -1,17 +1,16 @@
 package install
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cellwarden/protocol"
@@ -38,7 +37,7 @@ func (e *lineError) Unwrap() error { return e.err }
 // metered counts what crosses a connection, and lets no read wait for ever.
 type metered struct {
 	net.Conn
-	n int64
+	n *atomic.Int64
 }
 
 func (c *metered) Read(p []byte) (int, error) {
@@ -46,13 +45,13 @@ func (c *metered) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.Conn.Read(p)
-	c.n += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }
 
 func (c *metered) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.n += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }
 
@@ -98,48 +97,61 @@ func beside(u url.URL, name string) *url.URL {
 // authorities must be reachable by the update that mends it. TLS keeps the download
 // from being read or replaced on its way by those who only look on.
 func (h *Host) get(ctx context.Context, u *url.URL, from, to int64, take func(body io.Reader, size int64) error) (spent int64, err error) {
-	port := map[string]uint64{"http": 80, "https": 443}[u.Scheme]
-	if p := u.Port(); p != "" {
-		if port, err = strconv.ParseUint(p, 10, 16); err != nil {
-			return 0, protocol.Refuse(protocol.UpdateServer, "port %q", p)
-		}
-	}
-	dialCtx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	raw, err := h.Dial(dialCtx, u.Hostname(), uint16(port))
+	port, err := portOf(u)
 	if err != nil {
-		return 0, &lineError{err}
+		return 0, err
 	}
-	count := &metered{Conn: raw}
-	defer count.Close()
-	defer func() { spent = int64(float64(count.n) * headers) }()
-	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer stop()
-	conn := net.Conn(count)
-	if u.Scheme == "https" {
+	var crossed atomic.Int64
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+			defer cancel()
+			conn, err := h.Dial(ctx, u.Hostname(), port)
+			if err != nil {
+				return nil, err
+			}
+			return &metered{conn, &crossed}, nil
+		},
+		TLSHandshakeTimeout: connectTimeout,
 		// One small key share: the hybrid post-quantum one adds 1.2 KB each way.
-		client := tls.Client(count, &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12,
-			CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}, InsecureSkipVerify: true})
-		if err := client.HandshakeContext(dialCtx); err != nil {
-			return 0, &lineError{err}
-		}
-		conn = client
+		TLSClientConfig: &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12,
+			CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}, InsecureSkipVerify: true},
+		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader, ReadBufferSize: 4 << 10,
 	}
-	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nRange: bytes=%d-%d\r\nConnection: close\r\n\r\n", u.RequestURI(), u.Host, from, to-1)
+	defer func() { spent = int64(float64(crossed.Load()) * headers) }()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return 0, protocol.Refuse(protocol.UpdateServer, "%v", err)
+	}
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", from, to-1))
+	req.Header.Set("User-Agent", "") // none: each byte costs
+	// The transport alone: nothing is followed, no cookie is kept.
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return 0, &lineError{err}
 	}
-	limited := &io.LimitedReader{R: conn, N: maxHeader}
-	resp, err := http.ReadResponse(bufio.NewReaderSize(limited, 4<<10), &http.Request{Method: http.MethodGet})
-	if err != nil {
-		return 0, &lineError{err}
-	}
-	limited.N = math.MaxInt64
+	defer resp.Body.Close()
 	size, err := answered(resp, from)
 	if err != nil {
 		return 0, err
 	}
 	return 0, take(io.LimitReader(resp.Body, to-from), size)
+}
+
+// portOf is the port of a URL, by its scheme where it names none.
+func portOf(u *url.URL) (uint16, error) {
+	p := u.Port()
+	switch {
+	case p != "":
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil {
+			return 0, protocol.Refuse(protocol.UpdateServer, "port %q", p)
+		}
+		return uint16(n), nil
+	case u.Scheme == "https":
+		return 443, nil
+	}
+	return 80, nil
 }
 
 // answered judges the head of an answer to a request that begins at from.
