@@ -571,3 +571,27 @@ func TestMoreClientsThanSlotsAreServedInTurn(t *testing.T) {
 		}
 	}
 }
+
+// A program that opens connections and says nothing, or drips a header byte by byte,
+// keeps neither a technician nor a sale out.
+func TestIdleAndDrippingConnectionsKeepNobodyOut(t *testing.T) {
+	c, path := serveFake(t, &fake{})
+	for i := range 200 {
+		idle, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer idle.Close()
+		if i%2 == 0 {
+			io.WriteString(idle, "GET /v1/status HTTP/1.1\r\nHost: ")
+		}
+	}
+	for range 3 {
+		if _, err := c.Status(t.Context()); err != nil {
+			t.Errorf("status: %v", err)
+		}
+	}
+	if _, err := c.PutEvent(t.Context(), Event{Name: "sale"}, true); err != nil {
+		t.Errorf("a sale: %v", err)
+	}
+}

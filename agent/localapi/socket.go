@@ -13,8 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // DefaultSocket is where the daemon listens unless the config says otherwise.
@@ -135,7 +133,8 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 
 func serve(ctx context.Context, l net.Listener, h http.Handler, read time.Duration) error {
 	srv := &http.Server{
-		Handler:           h,
+		Handler:           served(h),
+		ConnContext:       knowGuest,
 		ReadHeaderTimeout: min(headerTimeout, read),
 		ReadTimeout:       read,
 		WriteTimeout:      2 * read, // an answer that nobody reads; a stream's writes set their own
@@ -154,7 +153,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, read time.Durati
 			srv.Close()
 		}
 	})
-	err := srv.Serve(netutil.LimitListener(l, maxConns))
+	err := srv.Serve(newCrowd(l, maxConns))
 	if !stop() {
 		<-stopped
 	}
