@@ -61,6 +61,9 @@ var arrows = map[string][]string{
 	"agent/machine/crc16":  {},
 	"agent/machine/evadts": {"agent/machine/crc16"},
 	"agent/machine/audit":  {"agent/machine/evadts", "agent/instant"},
+	"agent/machine/dex":    {"agent/machine/crc16"},
+	"agent/machine/line":   {"agent/machine/dex"},
+	"agent/machine/vmcsim": {},
 
 	// The machine's hardware as functions; what a probe or a question of the time is
 	// comes from the packages that ask.
@@ -94,13 +97,13 @@ var arrows = map[string][]string{
 var top = []string{"*"}
 
 // simulators are for tests, the demo and hands-on use; never in the agent.
-var simulators = []string{"modem/modemtest", "agent/board/boardtest", "agent/localapi/fixture"}
+var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/board/boardtest", "agent/localapi/fixture"}
 
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
 var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
 	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update",
-	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit"}
+	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "agent/machine/dex"}
 
 // impure are packages of the standard library that a pure package does not
 // import, and why. A name stands for what is below it too.
