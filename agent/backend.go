@@ -174,26 +174,6 @@ func (b *backend) RecordScenario(ctx context.Context, w io.Writer) error {
 	return err
 }
 
-// Experience implements localapi.Learned.
-func (b *backend) Experience(ctx context.Context) (localapi.Experience, error) {
-	e, err := ask(ctx, b.loop, func() core.Experience { return b.loop.core.Experience() })
-	if err != nil {
-		return localapi.Experience{}, err
-	}
-	out := localapi.Experience{Home: e.Home, Faults: e.Faults(), Counts: e.Book[e.Home], Whitelist: e.Whitelist}
-	for _, class := range diag.Classes {
-		if now, ok := e.Priors[string(class)]; ok {
-			out.Priors = append(out.Priors, localapi.Prior{Class: class, Base: e.Base[string(class)], Now: now})
-		}
-	}
-	return out, nil
-}
-
-// Forget implements localapi.Learned.
-func (b *backend) Forget(ctx context.Context) error {
-	return tell(ctx, b.loop, func() { b.loop.step(core.Forgotten{At: b.loop.at()}) })
-}
-
 // Confirm implements localapi.Backend.
 func (b *backend) Confirm(ctx context.Context, c localapi.Confirmation) error {
 	return tell(ctx, b.loop, func() {

@@ -14,17 +14,16 @@ import (
 // bundle is the flight recorder's export: a case that explain reads, and beside
 // it the modem's own lines, redacted as they were read, for people.
 type bundle struct {
-	ID       string             `json:"id"`
-	Vendor   string             `json:"vendor"`
-	Model    string             `json:"model"`
-	Revision string             `json:"revision,omitempty"`
-	Agent    string             `json:"agent"`
-	Context  bundleContext      `json:"context"`
-	Live     explain.Live       `json:"live"`
-	Priors   map[string]float64 `json:"priors,omitempty"`
-	Thinned  int                `json:"thinned,omitempty"` // entries that a full ring let go
-	Exchange []record.Entry     `json:"exchange"`
-	Lines    []string           `json:"lines,omitempty"`
+	ID       string         `json:"id"`
+	Vendor   string         `json:"vendor"`
+	Model    string         `json:"model"`
+	Revision string         `json:"revision,omitempty"`
+	Agent    string         `json:"agent"`
+	Context  bundleContext  `json:"context"`
+	Live     explain.Live   `json:"live"`
+	Thinned  int            `json:"thinned,omitempty"` // entries that a full ring let go
+	Exchange []record.Entry `json:"exchange"`
+	Lines    []string       `json:"lines,omitempty"`
 }
 
 type bundleContext struct {
@@ -39,7 +38,7 @@ func writeBundle(w io.Writer, rec *modem.Recorder, version string, v core.View, 
 	b := bundle{ID: "recording", Vendor: who.Manufacturer, Model: who.Model, Revision: who.Revision, Agent: version,
 		Context: bundleContext{v.Now.Wall.Format(time.RFC3339), v.Now.Trusted},
 		Live:    explain.Live{Class: r.Diagnosis.Class, Verdict: r.Diagnosis.Verdict, Candidates: r.Diagnosis.Candidates},
-		Priors:  r.Priors, Thinned: r.Dropped, Exchange: r.Entries}
+		Thinned: r.Dropped, Exchange: r.Entries}
 	if rec != nil {
 		lines, _ := rec.Records()
 		for _, l := range lines {

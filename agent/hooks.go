@@ -103,22 +103,14 @@ func explainVerb(ctx context.Context, args []string, env cli.Env) int {
 	trace := f.Bool("trace", false, "each observation, the weight it gave, and the verdict's change")
 	lang := f.String("lang", "", "zh or en")
 	weights := f.String("weights", "", "an operator's weight table over the built-in one")
-	priors := f.Bool("priors", false, "show the priors that experience moved: of each file, without a file of the agent that runs")
-	reset := f.Bool("reset-priors", false, "make the agent that runs forget what it learned")
 	if f.Parse(args) != nil {
 		return explain.ExitFailed
-	}
-	switch {
-	case *reset:
-		return cli.Priors(ctx, []string{"reset"}, env)
-	case *priors && f.NArg() == 0:
-		return cli.Priors(ctx, []string{"show", "--lang", string(env.Lang(*lang))}, env)
 	}
 	table, err := loadWeights(*weights)
 	if err != nil {
 		return failed(env, err)
 	}
-	code, err := explain.Files(env.Stdout, f.Args(), explain.Options{JSON: *asJSON, Trace: *trace, Lang: env.Lang(*lang), Weights: table, Priors: *priors})
+	code, err := explain.Files(env.Stdout, f.Args(), explain.Options{JSON: *asJSON, Trace: *trace, Lang: env.Lang(*lang), Weights: table})
 	if err != nil {
 		return failed(env, err)
 	}

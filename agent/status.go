@@ -43,9 +43,7 @@ func (l *loop) status() localapi.Status {
 		Modem: l.modemStatus(v, now.Mono), SIM: simStatus(v), Radio: radioStatus(v.Known), Network: networkStatus(v),
 		Usage: l.usage(v), Troubles: l.troubles.list(), Update: l.updateStatus(),
 	}
-	if e := l.core.Experience(); e.Faults() > 0 || e.Whitelist {
-		s.Learned = &localapi.LearnedShort{Faults: e.Faults(), Whitelist: e.Whitelist}
-	}
+	s.Whitelist = v.Whitelist
 	if !now.Trusted {
 		s.Troubles = append(s.Troubles, localapi.Trouble{Key: "clock_untrusted", Since: core.WireTime(v.Start)})
 	}

@@ -46,10 +46,9 @@ var arrows = map[string][]string{
 	// same words come out. Its mutex guards the tables, which are read from the
 	// binary when a language is first used.
 	"agent/text":    {"agent/diag"},
-	"agent/core":    {"agent/clean", "agent/carrier", "agent/diag", "agent/instant", "agent/learn", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
-	"agent/learn":   {"agent/diag"},
+	"agent/core":    {"agent/clean", "agent/carrier", "agent/diag", "agent/instant", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
-	"agent/explain": {"agent/diag", "agent/instant", "agent/learn", "agent/record", "agent/text", "modem/threegpp", "protocol"},
+	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 
 	"agent/config":          {"agent/diag", "protocol", "firmware-targets"},
 	"agent/board":           {"agent/diag", "agent/instant", "agent/meter", "firmware-targets"},
@@ -102,7 +101,7 @@ var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/boar
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
 var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
-	"agent/diag", "agent/learn", "agent/meter", "agent/record", "agent/core", "agent/update",
+	"agent/diag", "agent/meter", "agent/record", "agent/core", "agent/update",
 	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "agent/machine/dex"}
 
 // impure are packages of the standard library that a pure package does not

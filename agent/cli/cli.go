@@ -74,7 +74,6 @@ func (h Hooks) verbs() []Verb {
 		{"audit", "FILE...", "", audit},
 		{"bundle", "[-o FILE] [--scenario]", "", bundle},
 		{"confirm", "CLASS [--by WHO] [--note TEXT]", "", confirm},
-		{"priors", "show|reset", "", Priors},
 		{"config", "check|show|example", "", h.Config},
 		{"profiles", "", "", h.Profiles},
 		{"update", "FILE|URL [--now] [--again] | status", "", updateVerb},

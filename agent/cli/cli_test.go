@@ -57,7 +57,6 @@ type daemon struct {
 	history localapi.History
 	record  string
 	said    localapi.Confirmation
-	learned localapi.Experience
 }
 
 func (d *daemon) Status(context.Context) (localapi.Status, error) { return d.status, d.err }

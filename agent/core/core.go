@@ -22,7 +22,6 @@ import (
 	"cellwarden/agent/clean"
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
-	"cellwarden/agent/learn"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/record"
 	"cellwarden/modem/threegpp"
@@ -98,10 +97,6 @@ type Core struct {
 	flips    []change // the newest changes of the judged class
 	flapped  bool     // a class was not told, since it comes and goes
 	last     *fault   // the last one that ended
-	book     learn.Book
-	weights  *diag.Weights      // with the priors that the book moved
-	priors   map[string]float64 // those
-	home     string             // the operator that they are of
 	white    whitelist
 	rounds   int           // since the start
 	heard    time.Duration // when the modem last said anything
@@ -155,9 +150,7 @@ type fault struct {
 	Unstable bool
 	Ended    instant.Instant
 	EndedBy  string
-	Learned  diag.Code // what it turned out to be, once that is counted
-	Carrier  string    // of whom it is counted
-	Card     string    // hash of the card known when it was raised
+	Card     string // hash of the card known when it was raised
 }
 
 type asker struct {
@@ -289,9 +282,6 @@ func (c *Core) Step(ev Event) []Effect {
 		c.polling = false
 		c.rounds++
 		c.see("clock", struct{}{})
-		if c.known.Summary().HomePLMN != c.home {
-			c.relearn()
-		}
 		c.afterRound(e)
 	case PortState:
 		c.modemUp = e.State == "ok"
@@ -327,8 +317,6 @@ func (c *Core) Step(ev Event) []Effect {
 		c.refresh()
 	case Confirmed:
 		c.confirmed(e.Class, e.By)
-	case Forgotten:
-		c.Forget()
 	case Spent:
 		if c.uplink.OverData {
 			c.meter.OwnBytes(e.Bytes, c.now)

@@ -90,8 +90,6 @@ type (
 		At
 		Token string
 	}
-	// Forgotten resets what was learned (Core.Forget).
-	Forgotten struct{ At }
 	// Confirmed tells what a fault really was.
 	Confirmed struct {
 		At

@@ -1,31 +1,14 @@
 package core
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 	"time"
 
 	"cellwarden/agent/diag"
-	"cellwarden/agent/learn"
 	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
 )
-
-// table is the weight table with the priors that experience with this card's
-// operator moved.
-func (c *Core) table() *diag.Weights {
-	if c.priors == nil {
-		return c.opt.Weights
-	}
-	return c.weights
-}
-
-// relearn follows a change of the book or of the card's operator.
-func (c *Core) relearn() {
-	c.home = c.known.Summary().HomePLMN
-	c.priors = c.book.Priors(c.opt.Weights, c.home)
-	c.weights = learn.Table(c.opt.Weights, c.priors)
-}
 
 // provedBy says what the end of a fault proves it to have been; "" where it
 // proves nothing. Only a stop that nobody had named is named by its end: the
@@ -49,71 +32,18 @@ func provedBy(f *fault) diag.Code {
 	return f.Class
 }
 
-// learnFrom tells the backend what a fault turned out to be, and counts it.
-func (c *Core) learnFrom(f *fault, was diag.Code, by string, now bool) {
-	carrier := c.known.Summary().HomePLMN
-	c.store(protocol.TypeLearned, State, protocol.Learned{Carrier: carrier, Said: string(f.Class), Was: string(was), Confirmed: by}, now, "")
-	if f.Learned == was {
-		return // one fault counts once, however often it is confirmed
-	}
-	if f.Learned != "" {
-		c.book.Take(f.Carrier, f.Learned)
-	}
-	f.Learned, f.Carrier = "", carrier
-	if c.book.Add(carrier, was) {
-		f.Learned = was
-	}
-	c.dirty = true
-	c.relearn()
+// tellLearned tells the backend what a fault turned out to be.
+func (c *Core) tellLearned(said, was diag.Code, by string, now bool) {
+	c.store(protocol.TypeLearned, State, protocol.Learned{Carrier: c.known.Summary().HomePLMN, Said: string(said), Was: string(was), Confirmed: by}, now, "")
 }
 
 // confirmed takes a person's or the backend's word on the standing or last fault.
 func (c *Core) confirmed(class diag.Code, by string) {
-	f := c.standing
-	if f == nil {
-		f = c.last
+	said := c.diag.Class // the backend may want to know even where no fault was told
+	if f := cmp.Or(c.standing, c.last); f != nil {
+		said = f.Class
 	}
-	if f == nil {
-		// No fault to count it for: the backend may still want to know.
-		c.store(protocol.TypeLearned, State, protocol.Learned{Carrier: c.known.Summary().HomePLMN, Said: string(c.diag.Class), Was: string(class), Confirmed: by}, true, "")
-		return
-	}
-	c.learnFrom(f, class, by, true)
-}
-
-// Experience is what was learned.
-type Experience struct {
-	Home      string             // the card's operator, whose priors are in force
-	Priors    map[string]float64 // in per cent, nil where nothing moved
-	Base      map[string]float64 // as they are without experience
-	Book      learn.Book
-	Whitelist bool // third parties never answer although the own service does
-}
-
-// Faults counts what was confirmed of the card's operator.
-func (e Experience) Faults() int {
-	n := 0
-	for _, v := range e.Book[e.Home] {
-		n += v
-	}
-	return n
-}
-
-// Experience reads what was learned. It shares nothing that changes.
-func (c *Core) Experience() Experience {
-	base := c.opt.Weights
-	if base == nil {
-		base = diag.DefaultWeights
-	}
-	return Experience{Home: c.home, Priors: maps.Clone(c.priors), Base: base.Priors, Book: c.book.Clone(), Whitelist: c.white.learned()}
-}
-
-// Forget drops what was learned: the priors are the built-in ones again.
-func (c *Core) Forget() {
-	c.book, c.white = nil, whitelist{}
-	c.relearn()
-	c.tellPlan()
-	c.dirty, c.urgent = true, true
+	c.tellLearned(said, class, by, true)
 }
 
 // handsNeed is what it takes at least to open a machine and seat a card: what

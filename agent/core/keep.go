@@ -7,7 +7,6 @@ import (
 
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
-	"cellwarden/agent/learn"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/record"
 	"cellwarden/agent/text"
@@ -36,7 +35,6 @@ type kept struct {
 	Warnings   []protocol.Warning  `json:"warnings,omitempty"`
 	CycleSeen  time.Time           `json:"cycle_seen"`
 	Pending    *keptFault          `json:"pending,omitempty"`
-	Book       learn.Book          `json:"book,omitempty"`
 	White      whitelist           `json:"whitelist"`
 	Changes    []keptChange        `json:"changes,omitempty"` // the flap guard's: told
 	Flips      []keptChange        `json:"flips,omitempty"`   // and judged
@@ -71,17 +69,15 @@ type keptFault struct {
 	Ended   instant.Instant `json:"ended"`
 	EndedBy string          `json:"ended_by,omitempty"`
 
-	Unstable bool      `json:"unstable,omitempty"`
-	Card     string    `json:"card,omitempty"`
-	Learned  diag.Code `json:"learned,omitempty"`
-	Carrier  string    `json:"carrier,omitempty"`
+	Unstable bool   `json:"unstable,omitempty"`
+	Card     string `json:"card,omitempty"`
 }
 
 func keepFault(f *fault) *keptFault {
 	if f == nil {
 		return nil
 	}
-	return &keptFault{f.Class, f.Layer, f.Verdict, f.Since, f.Ended, f.EndedBy, f.Unstable, f.Card, f.Learned, f.Carrier}
+	return &keptFault{f.Class, f.Layer, f.Verdict, f.Since, f.Ended, f.EndedBy, f.Unstable, f.Card}
 }
 
 func (k *keptFault) fault() *fault {
@@ -89,7 +85,7 @@ func (k *keptFault) fault() *fault {
 		return nil
 	}
 	return &fault{Class: k.Class, Layer: k.Layer, Verdict: k.Verdict, Since: k.Since, Raised: true, Ended: k.Ended, EndedBy: k.EndedBy,
-		Unstable: k.Unstable, Card: k.Card, Learned: k.Learned, Carrier: k.Carrier}
+		Unstable: k.Unstable, Card: k.Card}
 }
 
 // restored are kept changes by the clock of this boot, at most so many.
@@ -107,7 +103,7 @@ func (c *Core) snapshot() []byte {
 	data, err := json.Marshal(kept{V: keptVersion, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
 		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
-		Pending: keepFault(c.pending), Book: c.book, White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips),
+		Pending: keepFault(c.pending), White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips),
 		ModemSeen: c.modemSeen})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
@@ -133,7 +129,7 @@ func (c *Core) restore(data []byte) error {
 	}
 	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent
 	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
-	c.book, c.white = k.Book.Clip(), k.White
+	c.white = k.White
 	c.changes, c.flips = c.restored(k.Changes, 2*flapChanges), c.restored(k.Flips, flapChanges+1)
 	if c.pending = k.Pending.fault(); c.pending != nil {
 		c.pending.Raised = false
@@ -179,6 +175,7 @@ type View struct {
 	Uplink    Link
 	Interface diag.Interface
 	LastGood  diag.LastGood
+	Whitelist bool // only listed hosts answer, as it seems (定向)
 }
 
 // Fault is a fault for people.
@@ -194,7 +191,7 @@ type Fault struct {
 // View reads the state.
 func (c *Core) View() View {
 	v := View{Now: c.now, Start: c.start, Diagnosis: text.English(c.diag), Known: c.known.Summary(), Usage: c.usage, Plan: c.plan(),
-		Warnings: append([]protocol.Warning(nil), c.warnings...), SIMStatus: c.simStatus, Uplink: c.uplink, Interface: c.iface, LastGood: c.lastGood, Since: c.wellAt}
+		Warnings: append([]protocol.Warning(nil), c.warnings...), SIMStatus: c.simStatus, Uplink: c.uplink, Interface: c.iface, LastGood: c.lastGood, Since: c.wellAt, Whitelist: c.white.learned()}
 	if c.standing != nil {
 		v.Standing = &Fault{Class: c.standing.Class, Verdict: c.standing.Verdict, Since: c.standing.Since, Lasted: c.now.Sub(c.standing.Since)}
 		v.Since = c.standing.Since
@@ -218,11 +215,10 @@ type Recording struct {
 	Entries   []record.Entry
 	Dropped   int // entries that were thinned out of a full ring
 	Diagnosis diag.Diagnosis
-	Priors    map[string]float64 // those that experience moved, in per cent
 }
 
 // Recording exports the flight recorder. Judged again, its entries give the
 // Diagnosis (package explain).
 func (c *Core) Recording() Recording {
-	return Recording{Entries: c.ring.Export(), Dropped: c.ring.Dropped(), Diagnosis: diag.Diagnose(&c.known, c.table()), Priors: c.priors}
+	return Recording{Entries: c.ring.Export(), Dropped: c.ring.Dropped(), Diagnosis: diag.Diagnose(&c.known, c.opt.Weights)}
 }

@@ -155,7 +155,7 @@ func (c *Core) disturbed() bool { return c.cycledAt > 0 && c.now.Mono-c.cycledAt
 
 // judge diagnoses and moves the fault through its life.
 func (c *Core) judge() {
-	d := diag.Diagnose(&c.known, c.table())
+	d := diag.Diagnose(&c.known, c.opt.Weights)
 	c.diag = d
 	switch {
 	case d.Verdict == diag.AllWell:
@@ -346,7 +346,7 @@ func (c *Core) clear(by string, next diag.Code) {
 	c.emit(Log{LevelInfo, "fault over", []any{"class", string(f.Class), "lasted", lasted.Round(time.Second).String(), "by", by}})
 	c.store(protocol.TypeClear, Alert, msg, true, "")
 	if was := provedBy(f); was != "" {
-		c.learnFrom(f, was, by, false)
+		c.tellLearned(f.Class, was, by, false)
 	}
 }
 

@@ -35,7 +35,7 @@ const scenarioDir = "../testdata/scenarios"
 // commands from the backend (plan {...}, sim_status {...}, neighbours {...}), a
 // restart of the agent (restart, kill) or the board (reboot), a step of the wall
 // clock (clock TIME | clock untrusted), what somebody says the fault was (confirm
-// class by), a look at what was learned (priors [class]), and the end (end).
+// class by), whether the card is taken for a whitelist one (whitelist), and the end (end).
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob(scenarioDir + "/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -342,21 +342,8 @@ func (w *world) happen(line string) {
 	case "confirm":
 		class, by, _ := strings.Cut(rest, " ")
 		w.step(Confirmed{At: At{w.instant()}, Class: diag.Code(class), By: by})
-	case "priors":
-		e := w.core.Experience()
-		for _, class := range diag.Classes {
-			if p, ok := e.Priors[string(class)]; ok && (rest == "" || rest == string(class)) {
-				w.say("prior", e.Home, string(class), fmt.Sprintf("%.2f -> %.2f", diag.DefaultWeights.Priors[string(class)], p))
-			}
-		}
-		if e.Priors == nil {
-			w.say("prior", "as built in")
-		}
-		if e.Whitelist {
-			w.say("whitelist", "learned")
-		}
-	case "forget":
-		w.core.Forget()
+	case "whitelist":
+		w.say("whitelist", map[bool]string{true: "learned", false: "not learned"}[w.core.View().Whitelist])
 	case "reboot", "off": // the board loses power, for a time: another boot, counters at zero, the memory gone
 		if verb == "off" {
 			d, err := modemtest.ParseTime(rest)

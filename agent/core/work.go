@@ -65,7 +65,7 @@ func (c *Core) answerAskers() {
 		return
 	}
 	c.wantFresh = false
-	d := diag.Diagnose(&c.known, c.table())
+	d := diag.Diagnose(&c.known, c.opt.Weights)
 	for _, a := range c.askers {
 		if a.token != "" {
 			c.emit(Answer{a.token, text.English(d)})

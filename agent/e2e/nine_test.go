@@ -118,21 +118,14 @@ func TestNineSituations(t *testing.T) {
 // nineBound is generous: a busy machine, three rounds of probes into a hole.
 const nineBound = 90 * time.Second
 
-// What was learned and the recording, asked of the agent that runs.
-func TestPriorsAndScenarioOfARunningAgent(t *testing.T) {
+// The recording, asked of the agent that runs.
+func TestScenarioOfARunningAgent(t *testing.T) {
 	t.Parallel()
 	modem := newModem(t, "healthy-quectel")
 	m := newMachine(t, nil, plain(modem.port))
 	m.start()
 	until(t, "the modem known", patient, func() bool { return m.status().Network.Registration == "home" })
-	out, errs, code := m.run("explain", "--priors", "--lang", "en")
-	if code != 0 || !strings.Contains(out, "nothing learned yet") {
-		t.Errorf("explain --priors: %d %q %q", code, out, errs)
-	}
-	if out, errs, code := m.run("priors", "reset"); code != 0 || !strings.Contains(out, "built-in") {
-		t.Errorf("priors reset: %d %q %q", code, out, errs)
-	}
-	out, errs, code = m.run("bundle", "--scenario")
+	out, errs, code := m.run("bundle", "--scenario")
 	if code != 0 || !strings.Contains(out, "-- modem --") || !strings.Contains(out, "+CPIN? -> +CPIN: READY | OK") {
 		t.Errorf("bundle --scenario: %d %q %q", code, out, errs)
 	}

@@ -188,7 +188,7 @@ http = %q
 	seen := map[string]string{}
 	for _, args := range [][]string{
 		{"status", "--all"}, {"status", "--all", "--lang", "zh"}, {"status", "--json"}, {"diagnose"}, {"diagnose", "--json"}, {"usage"}, {"usage", "--json"},
-		{"update", "status"}, {"priors", "show"}, {"config", "show", "--config", m.config}, {"config", "check", "--config", m.config},
+		{"update", "status"}, {"config", "show", "--config", m.config}, {"config", "check", "--config", m.config},
 		{"bundle", "-o", filepath.Join(dir, "bundle.json")}, {"bundle", "--scenario", "-o", filepath.Join(dir, "bundle.txtar")},
 		{"explain", "--trace", filepath.Join(dir, "bundle.json")}, {"explain", "--json", filepath.Join(dir, "bundle.json")},
 	} {
@@ -202,7 +202,7 @@ http = %q
 		}
 		seen[name] = string(text)
 	}
-	for _, path := range []string{"/v1/status", "/view?lang=zh", "/view?lang=en", "/v1/usage", "/v1/experience"} {
+	for _, path := range []string{"/v1/status", "/view?lang=zh", "/view?lang=en", "/v1/usage"} {
 		resp, err := http.Get("http://" + web + path)
 		if err != nil {
 			t.Fatal(err)

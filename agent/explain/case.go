@@ -41,8 +41,6 @@ type Case struct {
 	// Live is what a recording's device said at its end. It is never read for a
 	// judgement, only compared with it.
 	Live *Live `json:"live,omitempty"`
-	// Priors are those that the device's experience moved, in per cent.
-	Priors map[string]float64 `json:"priors,omitempty"`
 }
 
 // Live is a verdict given on the device.

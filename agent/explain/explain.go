@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"cellwarden/agent/diag"
-	"cellwarden/agent/learn"
 	"cellwarden/agent/text"
 )
 
@@ -52,7 +51,7 @@ func Judge(c Case, table *diag.Weights) diag.Diagnosis {
 	for _, o := range c.Observations() {
 		k.Observe(o)
 	}
-	return diag.Diagnose(&k, learn.Table(table, c.Priors))
+	return diag.Diagnose(&k, table)
 }
 
 // AnswerOf words a diagnosis for id in lang.
@@ -84,7 +83,6 @@ type Options struct {
 	Trace   bool // each observation, the weight it gave and the verdict's change
 	Lang    text.Lang
 	Weights *diag.Weights // nil: the built-in table
-	Priors  bool          // show the priors that the device's experience moved
 }
 
 // Exit codes of Files.
@@ -120,9 +118,6 @@ func Files(out io.Writer, files []string, opt Options) (int, error) {
 			} else {
 				err = printAnswer(out, a, opt.Lang)
 			}
-			if opt.Priors {
-				showPriors(out, c, opt)
-			}
 			if err == nil && opt.Trace {
 				err = trace(out, c, opt)
 			}
@@ -132,18 +127,6 @@ func Files(out io.Writer, files []string, opt Options) (int, error) {
 		}
 	}
 	return code, nil
-}
-
-// showPriors prints what experience made of the table's priors, where the case
-// brings it along: a recording does.
-func showPriors(w io.Writer, c Case, opt Options) {
-	base := opt.Weights
-	if base == nil {
-		base = diag.DefaultWeights
-	}
-	for _, class := range slices.Sorted(maps.Keys(c.Priors)) {
-		fmt.Fprintf(w, "  %5.2f %% -> %5.2f %%  %s\n", base.Priors[class], c.Priors[class], text.Class(opt.Lang, diag.Code(class)).Title)
-	}
 }
 
 func readFile(name string) ([]Case, error) {
@@ -210,7 +193,6 @@ func weightWords(weights map[string]float64) string {
 // trace prints each observation, and the verdict wherever it changes.
 func trace(w io.Writer, c Case, opt Options) error {
 	var k diag.Known
-	table := learn.Table(opt.Weights, c.Priors)
 	seen := map[string]bool{}
 	last := ""
 	for _, o := range c.Observations() {
@@ -221,7 +203,7 @@ func trace(w io.Writer, c Case, opt Options) error {
 			fmt.Fprintf(w, "  %7.1fs %-14s %T\n", o.At.Mono.Seconds(), o.Source, o.Fact)
 		}
 		now := map[string]bool{}
-		for _, t := range diag.TraceOf(&k, table) {
+		for _, t := range diag.TraceOf(&k, opt.Weights) {
 			line := fmt.Sprintf("%s %s  %s", t.Channel, text.Render(opt.Lang, t.Fact), weightWords(t.Weights))
 			now[line] = true
 			if !seen[line] {
@@ -234,7 +216,7 @@ func trace(w io.Writer, c Case, opt Options) error {
 			}
 		}
 		seen = now
-		d := diag.Diagnose(&k, table)
+		d := diag.Diagnose(&k, opt.Weights)
 		if v := fmt.Sprintf("%s (%s)", d.Class, d.Verdict); v != last {
 			fmt.Fprintf(w, "           => %s\n", v)
 			last = v

@@ -36,7 +36,6 @@ func Handler(b Backend) http.Handler {
 	routes["GET /v1/record"] = s.record
 	routes["GET /v1/record/scenario"] = s.recordScenario
 	routes["POST /v1/confirm"] = s.confirm
-	routes["POST /v1/experience/forget"] = s.forget
 	routes["POST /v1/update"] = s.update
 	return routes
 }
@@ -59,7 +58,6 @@ func (s *server) readOnly() Routes {
 		"GET /v1/usage":         ask(func(ctx context.Context) (any, error) { return s.b.Usage(ctx) }),
 		"GET /v1/guard":         ask(func(ctx context.Context) (any, error) { return s.b.Guard(ctx) }),
 		"GET /v1/usage/history": s.history,
-		"GET /v1/experience":    ask(s.experience),
 	}
 }
 

@@ -28,14 +28,8 @@ type Status struct {
 	Outbox    Outbox         `json:"outbox"`
 	Update    *Update        `json:"update,omitempty"` // nil: no updates over the air
 	Uplink    Uplink         `json:"uplink"`
-	Learned   *LearnedShort  `json:"learned,omitempty"` // nil: nothing yet
-	Troubles  []Trouble      `json:"troubles"`          // the agent's own: full disk, unreadable config reload, held port
-}
-
-// LearnedShort is what was learned, in one line; GET /v1/experience has it all.
-type LearnedShort struct {
-	Faults    int  `json:"faults"`              // confirmed later, of this card's operator
-	Whitelist bool `json:"whitelist,omitempty"` // taken for a card that reaches listed hosts only
+	Whitelist bool           `json:"whitelist,omitempty"` // taken for a card that reaches listed hosts only (定向)
+	Troubles  []Trouble      `json:"troubles"` // the agent's own: full disk, unreadable config reload, held port
 }
 
 // Finding is one fault, standing or past.

@@ -27,7 +27,7 @@ var uses = []use{
 	{"golang.org/x/sync", "the goroutines' group", []string{"golang.org/x/sync"}},
 
 	{"ours: modem", "parsers, profiles, AT line discipline", []string{"cellwarden/modem"}},
-	{"ours: agent/diag, carrier", "from what is known to what is wrong", []string{"cellwarden/agent/diag", "cellwarden/agent/carrier", "cellwarden/agent/learn"}},
+	{"ours: agent/diag, carrier", "from what is known to what is wrong", []string{"cellwarden/agent/diag", "cellwarden/agent/carrier"}},
 	{"ours: core, meter, record, explain", "judgement, counting, recordings", []string{"cellwarden/agent/core", "cellwarden/agent/meter",
 		"cellwarden/agent/instant", "cellwarden/agent/record", "cellwarden/agent/explain"}},
 	{"ours: outbox, uplink, protocol", "nothing accepted is lost", []string{"cellwarden/agent/outbox", "cellwarden/agent/uplink", "cellwarden/protocol"}},

@@ -453,6 +453,9 @@ func (b *builder) rows() []Row {
 	if card != "" && (s.SIM.State == "absent" || s.SIM.State == "removed") {
 		card = b.t("ui.last_card", card)
 	}
+	if s.Whitelist {
+		card = b.join(card, b.t("ui.learned_whitelist"))
+	}
 	add("sim", s.SIM.State != "" && s.SIM.State != "ready", text.Word(b.lang, "sim", s.SIM.State), card)
 	if p := s.SIM.Platform; p != nil {
 		reason, asOf := "", ""
