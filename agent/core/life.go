@@ -11,38 +11,6 @@ import (
 	"cellwarden/protocol"
 )
 
-// How long a fault must stand before anyone hears of it, and how long all must
-// be well before it counts as over (diagnosis.md §7). A stopped subscription
-// that the network did not name a cause for waits ten minutes: a core that
-// restarts refuses everybody for some minutes.
-type times struct{ enter, clear time.Duration }
-
-var lifeTimes = map[diag.Code]times{
-	diag.SIMAbsent:            {15 * time.Second, 10 * time.Second},
-	diag.SIMFault:             {10 * time.Second, 30 * time.Minute}, // its three flips took their time already
-	diag.SIMLocked:            {10 * time.Second, 10 * time.Second},
-	diag.WeakSignal:           {60 * time.Second, 60 * time.Second},
-	diag.NoCoverage:           {120 * time.Second, 60 * time.Second},
-	diag.AntennaFault:         {120 * time.Second, 120 * time.Second},
-	diag.CarrierOutage:        {180 * time.Second, 5 * time.Minute},
-	diag.Congestion:           {60 * time.Second, 2 * time.Minute},
-	diag.APNConfig:            {60 * time.Second, 30 * time.Second},
-	diag.AuthConfig:           {60 * time.Second, 30 * time.Second},
-	diag.RATBandConfig:        {120 * time.Second, 60 * time.Second},
-	diag.IMEILock:             {120 * time.Second, 60 * time.Second},
-	diag.RoamingBarred:        {120 * time.Second, 60 * time.Second},
-	diag.ModemOffOrAirplane:   {30 * time.Second, 10 * time.Second},
-	diag.ModemFault:           {10 * time.Second, 60 * time.Second},
-	diag.DataBlackHole:        {60 * time.Second, 60 * time.Second}, // and three probe rounds before
-	diag.CloudUnreachable:     {60 * time.Second, 30 * time.Second},
-	diag.Arrears:              {60 * time.Second, 60 * time.Second},
-	diag.OverQuota:            {60 * time.Second, 60 * time.Second},
-	diag.AdminSuspended:       {60 * time.Second, 60 * time.Second},
-	diag.ExpiredOrCancelled:   {60 * time.Second, 60 * time.Second},
-	diag.SuspendedUnspecified: {10 * time.Minute, 60 * time.Second},
-	diag.Ambiguous:            {3 * time.Minute, 30 * time.Second},
-}
-
 // Flap guard (diagnosis.md §7): a fault that would be the fifth change told in an
 // hour is told as unstable, once, as the most severe of those that came again;
 // then it stands, whatever comes and goes, until an hour shows no more changes
@@ -60,21 +28,13 @@ type change struct {
 	layer diag.Layer
 }
 
-// stopGroup are the classes of one stopped subscription: going from one to
-// another refines the verdict, it is not a new fault.
-var stopGroup = []diag.Code{diag.Arrears, diag.OverQuota, diag.AdminSuspended, diag.ExpiredOrCancelled, diag.SuspendedUnspecified}
-
-func sameFamily(a, b diag.Code) bool {
-	return a == b || slices.Contains(stopGroup, a) && slices.Contains(stopGroup, b)
-}
-
 // hold is how long f must stand.
 func (c *Core) hold(f *fault, d diag.Diagnosis) time.Duration {
-	t := lifeTimes[f.Class].enter
+	t := diag.ClassTable[f.Class].Hold
 	if over, ok := c.opt.Holds[f.Class]; ok {
 		t = over
 	} else if f.Class == diag.SuspendedUnspecified && d.Verdict == diag.Confirmed {
-		t = lifeTimes[diag.Arrears].enter // the network gave a cause that means it
+		t = diag.ClassTable[diag.Arrears].Hold // the network gave a cause that means it
 	}
 	if c.unstable() {
 		t *= flapWiden
@@ -82,7 +42,7 @@ func (c *Core) hold(f *fault, d diag.Diagnosis) time.Duration {
 	return t
 }
 
-func (c *Core) clearTime(class diag.Code) time.Duration { return lifeTimes[class].clear }
+func (c *Core) clearTime(class diag.Code) time.Duration { return diag.ClassTable[class].Clear }
 
 // elapsed is the time since t, also across a restart of the board where both
 // wall clocks can be believed.
@@ -200,11 +160,11 @@ func (c *Core) proved(f *fault) bool {
 func (c *Core) faulty(d diag.Diagnosis) {
 	class := d.Class
 	if c.standing != nil {
-		if sameFamily(c.standing.Class, class) && class != c.standing.Class && !vaguer(class, c.standing.Class) {
+		if diag.SameFamily(c.standing.Class, class) && class != c.standing.Class && !vaguer(class, c.standing.Class) {
 			c.refine(d)
 			return
 		}
-		if class == diag.Ambiguous || sameFamily(c.standing.Class, class) {
+		if class == diag.Ambiguous || diag.SameFamily(c.standing.Class, class) {
 			if class == c.standing.Class {
 				c.standing.Verdict = d.Verdict
 				c.tellUnstable(d)
@@ -217,7 +177,7 @@ func (c *Core) faulty(d diag.Diagnosis) {
 		c.pending = nil
 		return // it was told that these come and go
 	}
-	if c.pending == nil || !sameFamily(c.pending.Class, class) {
+	if c.pending == nil || !diag.SameFamily(c.pending.Class, class) {
 		c.pending = &fault{Class: class, Verdict: d.Verdict, Since: c.now}
 		c.dirty = true
 	}
@@ -306,7 +266,7 @@ func WireTime(t instant.Instant) protocol.Time {
 
 // endedBy says what ended the standing fault, as far as the facts tell.
 func (c *Core) endedBy() string {
-	if !slices.Contains(stopGroup, c.standing.Class) {
+	if !slices.Contains(diag.StopGroup, c.standing.Class) {
 		return c.cardBack(c.standing)
 	}
 	if c.known.Summary().ResumedSMS {

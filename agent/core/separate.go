@@ -44,7 +44,7 @@ func nextProbe(queue []ProbeSpec, d diag.Diagnosis) (ProbeSpec, []ProbeSpec) {
 }
 
 func groupOf(class diag.Code) diag.Code {
-	if slices.Contains(stopGroup, class) {
+	if slices.Contains(diag.StopGroup, class) {
 		return diag.SuspendedUnspecified
 	}
 	return class

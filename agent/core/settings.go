@@ -44,7 +44,7 @@ func parseSettings(s protocol.Settings) (out parsedSettings, err error) {
 	}
 	out.holds = map[diag.Code]time.Duration{}
 	for _, class := range slices.Sorted(maps.Keys(s.Hold)) {
-		if _, ok := lifeTimes[diag.Code(class)]; !ok {
+		if diag.ClassTable[diag.Code(class)].Hold == 0 {
 			return out, fmt.Errorf("diag.hold: %.32q is not a class", class)
 		}
 		d, err := settingTime("diag.hold."+class, s.Hold[class], 0, HoldMax)

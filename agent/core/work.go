@@ -272,7 +272,7 @@ const cycleApart = time.Hour
 // (diagnosis.md §0.7): once at the cycle's start, after a top-up SMS, or when
 // the platform says active again.
 func (c *Core) maybeCycle() {
-	if !c.opt.RadioCycle || c.standing == nil || !slices.Contains(stopGroup, c.standing.Class) || c.diag.Layer != diag.LayerRegistration {
+	if !c.opt.RadioCycle || c.standing == nil || !slices.Contains(diag.StopGroup, c.standing.Class) || c.diag.Layer != diag.LayerRegistration {
 		return
 	}
 	why := c.cycleDue

@@ -15,6 +15,16 @@ const (
 	usageLow      = 60.0
 )
 
+// accountRules are those of no layer: what the operator, the platform, the plan and
+// the neighbours say, and what was changed.
+func (k *sight) accountRules(h *hits) {
+	k.messageRules(h)
+	k.planRules(h)
+	k.platformRules(h)
+	k.neighbourRules(h)
+	k.changeRules(h)
+}
+
 // planRules read the local meter against the plan and the calendar. Nothing of
 // the calendar counts while the clock cannot be trusted.
 func (k *Known) planRules(h *hits) {

@@ -9,7 +9,7 @@ import (
 func phrase(key string) Text { return Text{Key: key} }
 
 func (k *Known) act(d *Diagnosis) {
-	d.Act.Who = whoActs[d.Class]
+	d.Act.Who = ClassTable[d.Class].Who
 	d.Act.What = Text{Key: "class." + string(d.Class) + ".what"}
 	if d.Class == OverQuota {
 		p := k.plan.value.Plan

@@ -53,7 +53,7 @@ func incident(rng *rand.Rand, truth Code) *Known {
 	} else {
 		map[Code]func(){SIMAbsent: f.simAbsent, SIMFault: f.simFault, SIMLocked: f.simLocked, WeakSignal: f.weak, NoCoverage: f.noCoverage,
 			AntennaFault: f.antenna, CarrierOutage: f.outage, Congestion: f.congestion, APNConfig: f.apn, AuthConfig: f.auth, RATBandConfig: f.ratBand,
-			IMEILock: f.imei, RoamingBarred: f.roaming, ModemOffOrAirplane: f.off, ModemFault: f.modem, DataBlackHole: f.hole, CloudUnreachable: f.cloud}[truth]()
+			IMEILock: f.imei, RoamingBarred: f.roaming, ModemOffOrAirplane: f.off, ModemFault: f.modem, DialerDown: f.dialer, DataBlackHole: f.hole, CloudUnreachable: f.cloud}[truth]()
 	}
 	return &f.k
 }
@@ -465,6 +465,19 @@ func (f *fault) modem() {
 		f.see("history", History{USBDrops10Min: ptr(3 + f.rng.IntN(3))})
 		f.ready()
 		f.probes("broker own timeout")
+	}
+}
+
+func (f *fault) dialer() {
+	f.ready()
+	f.goodLevel()
+	f.reg(threegpp.RegHome, 0)
+	if f.chance(70) {
+		f.session()
+	}
+	f.see("host", Interface{Name: "wwan0", Present: f.chance(70), Up: f.chance(40)})
+	if f.chance(50) {
+		f.probes("broker own not_sent", "dns carrier not_sent")
 	}
 }
 

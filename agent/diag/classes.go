@@ -1,32 +1,9 @@
 package diag
 
-// possible lists the classes that can explain a failure of a layer. The classes
-// of a higher layer are consequences there and are masked; those that rest on
-// news which never crossed the radio (a platform's word, an SMS) stay.
-var possible = map[Layer][]Code{
-	LayerPort:         {ModemFault, ModemOffOrAirplane},
-	LayerModem:        {ModemFault, ModemOffOrAirplane, RATBandConfig},
-	LayerSIM:          {SIMAbsent, SIMFault, SIMLocked, ModemFault},
-	LayerRadio:        {NoCoverage, WeakSignal, AntennaFault, RATBandConfig, CarrierOutage, RoamingBarred, Congestion, Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, ModemFault, SIMFault, IMEILock, APNConfig},
-	LayerRegistration: {Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, IMEILock, RoamingBarred, RATBandConfig, APNConfig, AuthConfig, CarrierOutage, Congestion, NoCoverage, WeakSignal, AntennaFault, SIMFault, ModemFault},
-	LayerSession:      {Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, IMEILock, RoamingBarred, APNConfig, AuthConfig, CarrierOutage, Congestion, RATBandConfig, WeakSignal, ModemFault, DataBlackHole},
-	LayerPath:         {DataBlackHole, Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, IMEILock, APNConfig, CarrierOutage, Congestion, WeakSignal, AntennaFault, CloudUnreachable, ModemFault},
-	LayerService:      {CloudUnreachable, DataBlackHole, Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled, CarrierOutage, WeakSignal},
-}
-
-// whoActs is domain.md's table: who has to do something about each class.
-var whoActs = map[Code]string{
-	Arrears: "owner", OverQuota: "owner", AdminSuspended: "owner", ExpiredOrCancelled: "owner",
-	SuspendedUnspecified: "owner", IMEILock: "owner",
-	SIMAbsent: "technician", SIMFault: "technician", SIMLocked: "technician", WeakSignal: "technician",
-	NoCoverage: "technician", AntennaFault: "technician", ModemOffOrAirplane: "technician", ModemFault: "technician",
-	RATBandConfig: "technician", APNConfig: "technician", AuthConfig: "technician",
-	CarrierOutage: "operator", Congestion: "nobody", DataBlackHole: "operator", RoamingBarred: "owner",
-	CloudUnreachable: "backend", Healthy: "nobody", Ambiguous: "technician",
-}
-
-// Who says who acts on a class: owner, technician, operator, backend, nobody.
-func Who(c Code) string { return whoActs[c] }
+import (
+	"slices"
+	"time"
+)
 
 // Code is a diagnosis class. The names are those of diagnosis_classes and are
 // the same everywhere: code, wire, files, text keys.
@@ -38,7 +15,7 @@ var Classes = []Code{
 	SIMAbsent, SIMFault, SIMLocked, WeakSignal, NoCoverage, AntennaFault,
 	CarrierOutage, Congestion, APNConfig, AuthConfig, RATBandConfig, IMEILock,
 	RoamingBarred, ModemOffOrAirplane, ModemFault, DataBlackHole,
-	CloudUnreachable, Healthy, Ambiguous,
+	CloudUnreachable, DialerDown, Healthy, Ambiguous,
 }
 
 // The diagnosis classes.
@@ -65,12 +42,108 @@ const (
 	ModemFault           Code = "modem_fault"
 	DataBlackHole        Code = "data_black_hole"
 	CloudUnreachable     Code = "cloud_unreachable"
+	DialerDown           Code = "dialer_down"
 	Healthy              Code = "healthy"
 	Ambiguous            Code = "ambiguous"
 )
+
+// Who has to do something about a class.
+const (
+	Owner      = "owner"
+	Technician = "technician"
+	Operator   = "operator"
+	Backend    = "backend"
+	Nobody     = "nobody"
+)
+
+// A ClassRow is what is fixed about one class.
+type ClassRow struct {
+	Who string
+	// Hold is how long a fault must stand before anyone hears of it, Clear how long
+	// all must be well before it counts as over.
+	Hold, Clear time.Duration
+	// Layers whose failure the class can explain. A class that a higher layer's
+	// fault would be is masked below it; those that rest on news which never
+	// crossed the radio (a platform's word, a message) are not.
+	Layers []Layer
+}
+
+// ClassTable has one row a class.
+var ClassTable = map[Code]ClassRow{
+	Arrears: {Who: Owner, Hold: 60 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath, LayerService}},
+	OverQuota: {Who: Owner, Hold: 60 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath, LayerService}},
+	AdminSuspended: {Who: Owner, Hold: 60 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath, LayerService}},
+	ExpiredOrCancelled: {Who: Owner, Hold: 60 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath, LayerService}},
+	// A core that restarts refuses everybody for some minutes.
+	SuspendedUnspecified: {Who: Owner, Hold: 10 * time.Minute, Clear: 60 * time.Second},
+	SIMAbsent: {Who: Technician, Hold: 15 * time.Second, Clear: 10 * time.Second,
+		Layers: []Layer{LayerSIM}},
+	SIMFault: {Who: Technician, Hold: 10 * time.Second, Clear: 30 * time.Minute,
+		Layers: []Layer{LayerSIM, LayerRadio, LayerRegistration}}, // to raise: its three flips took their time already
+	SIMLocked: {Who: Technician, Hold: 10 * time.Second, Clear: 10 * time.Second,
+		Layers: []Layer{LayerSIM}},
+	WeakSignal: {Who: Technician, Hold: 60 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath, LayerService}},
+	NoCoverage: {Who: Technician, Hold: 120 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration}},
+	AntennaFault: {Who: Technician, Hold: 120 * time.Second, Clear: 120 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerPath}},
+	CarrierOutage: {Who: Operator, Hold: 180 * time.Second, Clear: 5 * time.Minute,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath, LayerService}},
+	Congestion: {Who: Nobody, Hold: 60 * time.Second, Clear: 2 * time.Minute,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath}},
+	APNConfig: {Who: Technician, Hold: 60 * time.Second, Clear: 30 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath}},
+	AuthConfig: {Who: Technician, Hold: 60 * time.Second, Clear: 30 * time.Second,
+		Layers: []Layer{LayerRegistration, LayerSession}},
+	RATBandConfig: {Who: Technician, Hold: 120 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerModem, LayerRadio, LayerRegistration, LayerSession}},
+	IMEILock: {Who: Owner, Hold: 120 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath}},
+	RoamingBarred: {Who: Owner, Hold: 120 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerRadio, LayerRegistration, LayerSession}},
+	ModemOffOrAirplane: {Who: Technician, Hold: 30 * time.Second, Clear: 10 * time.Second,
+		Layers: []Layer{LayerPort, LayerModem}},
+	ModemFault: {Who: Technician, Hold: 10 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerPort, LayerModem, LayerSIM, LayerRadio, LayerRegistration, LayerSession, LayerPath}},
+	DataBlackHole: {Who: Operator, Hold: 60 * time.Second, Clear: 60 * time.Second,
+		Layers: []Layer{LayerSession, LayerPath, LayerService}}, // to raise: and three probe rounds before
+	CloudUnreachable: {Who: Backend, Hold: 60 * time.Second, Clear: 30 * time.Second,
+		Layers: []Layer{LayerPath, LayerService}},
+	// A dialer that works has redialled within the hold.
+	DialerDown: {Who: Technician, Hold: 90 * time.Second, Clear: 10 * time.Second,
+		Layers: []Layer{LayerSession}},
+	Healthy:   {Who: Nobody},
+	Ambiguous: {Who: Technician, Hold: 3 * time.Minute, Clear: 30 * time.Second},
+}
+
+// possible lists the classes that can explain a failure of each layer, from the table.
+var possible = func() map[Layer][]Code {
+	m := map[Layer][]Code{}
+	for _, c := range Classes {
+		for _, l := range ClassTable[c].Layers {
+			m[l] = append(m[l], c)
+		}
+	}
+	return m
+}()
 
 // members of the subscription-stop group, in the order of causes.yaml.
 var members = []Code{Arrears, OverQuota, AdminSuspended, ExpiredOrCancelled}
 
 // suspendedGroup is the word for the four members in the table.
 const suspendedGroup = "suspended"
+
+// StopGroup are the classes of one stopped subscription: going from one to
+// another refines the verdict, it is not a new fault.
+var StopGroup = append(slices.Clone(members), SuspendedUnspecified)
+
+// SameFamily reports whether a and b are the same fault, or one stopped
+// subscription said more or less precisely.
+func SameFamily(a, b Code) bool {
+	return a == b || slices.Contains(StopGroup, a) && slices.Contains(StopGroup, b)
+}

@@ -45,8 +45,8 @@ func (k *Known) Observe(o Observation) {
 			k.restarts = keep(k.restarts, maxRestarts, o.At)
 		}
 		k.bootSeen, k.everSpoke = true, true
-		k.cfun = stamped[threegpp.Functionality]{}
 		k.silentRun, k.silentFast = 0, 0
+		k.endFacts(moduleRestarted)
 		return
 	case Port:
 		k.port.set(o, f)
@@ -55,10 +55,7 @@ func (k *Known) Observe(o Observation) {
 		k.disturb(o, f)
 		return
 	case Interface:
-		if k.iface.ok && k.iface.value.Present != f.Present && f.Present {
-			k.sessionUp = stamped[bool]{}
-		}
-		k.iface.set(o, f)
+		k.observeInterface(o, f)
 		return
 	}
 	if k.observeAgent(o) {
@@ -129,6 +126,9 @@ func (k *Known) observeModem(o Observation) {
 		k.refused(o, f)
 	case threegpp.Functionality:
 		k.cfun.set(o, f)
+		if k.switchedOff() {
+			k.endFacts(radioSwitchedOff)
+		}
 		if f.Level == 1 && f.Set {
 			k.disturb(o, Disturbance{"radio cycle"})
 		}
@@ -153,8 +153,7 @@ func (k *Known) observeModem(o Observation) {
 			k.observeSIM(o, threegpp.SIM{State: threegpp.SIMAbsent, Text: "no card"})
 		}
 	case threegpp.ICCID:
-		k.iccid.set(o, f)
-		k.iccidRefused = 0
+		k.observeCard(o, f)
 	case threegpp.IMSI:
 		k.imsi.set(o, f)
 		k.imsiRefused = 0
@@ -182,7 +181,7 @@ func (k *Known) observeModem(o Observation) {
 		}
 		k.rejects = keep(k.rejects, maxRejects, reject{o.At, f, firstOf(f.PLMN, k.servingPLMN()), o.Source})
 		if f.Cause.Protocol.SessionProtocol() && informational(f.Cause) == no && !threegpp.ReadBack(f.Source) {
-			k.sessionUp.set(o, false)
+			k.sessionClosed(o)
 		}
 	case threegpp.Attach:
 		k.attach.set(o, f)
@@ -261,7 +260,11 @@ func (k *Known) observeRegistration(o Observation, f threegpp.Registration) {
 		k.within(old.at, rejectWindow) && !f.Stat.Registered() {
 		f.Cause = old.value.Cause // a shorter form of the same state takes nothing back
 	}
+	before := k.registered()
 	k.reg[f.Domain] = stamped[threegpp.Registration]{o.At, f, true, o.Source}
+	if before == yes && k.registered() == no {
+		k.endFacts(registrationLost)
+	}
 	k.regReads = keep(k.regReads, maxRegReads, regRead{o.At, f, o.Source})
 	if f.Cause.Known() && !f.Stat.Registered() {
 		k.rejects = keep(k.rejects, maxRejects, reject{o.At,
@@ -280,8 +283,12 @@ func (k *Known) observeSession(o Observation) {
 		if !roomFor(k.contexts, f.CID, maxContexts) {
 			return
 		}
-		if was := k.contexts[f.CID]; !f.Active && (was.value.Active || f.CID < 0) {
-			k.sessionUp.set(o, false) // it stood, or it is the only one
+		was := k.contexts[f.CID]
+		if f.ByAddress && was.ok && !was.value.ByAddress && !was.value.Active && k.within(was.at, contextApart) {
+			return // some firmware shows the last address after the session is lost
+		}
+		if !f.Active && (was.value.Active || f.CID < 0) {
+			k.sessionClosed(o) // it stood, or it is the only one
 		}
 		k.contexts[f.CID] = stamped[threegpp.ContextState]{o.At, f, true, o.Source}
 		if f.Active && threegpp.UsableAddress(f.Addr) {
@@ -314,7 +321,7 @@ func (k *Known) observeSession(o Observation) {
 			k.sessionOpened(o)
 			k.refusals = nil
 		case f.Event == "DETACH" || strings.HasSuffix(f.Event, "DEACT"):
-			k.sessionUp.set(o, false)
+			k.sessionClosed(o)
 			if f.Event == "DETACH" {
 				clear(k.contexts)
 			}
@@ -324,13 +331,6 @@ func (k *Known) observeSession(o Observation) {
 	case threegpp.ByteCounters:
 		k.counters = keep(k.counters, maxMilestone, stamped[threegpp.ByteCounters]{o.At, f, true, o.Source})
 	}
-}
-
-// sessionOpened folds a proof that a session stands: it ends what session
-// rejects said before it.
-func (k *Known) sessionOpened(o Observation) {
-	k.sessionUp.set(o, true)
-	k.end(o, threegpp.Protocol.SessionProtocol)
 }
 
 // end takes out the rejects of one layer: it works since.
@@ -405,7 +405,7 @@ func (k *Known) refused(o Observation, f threegpp.Refusal) {
 		k.modProbe = keep(k.modProbe, maxProbes, stamped[threegpp.ModemProbe]{o.At, threegpp.ModemProbe{Probe: "tcp", Result: "error"}, true, o.Source})
 	case does.AsksNetwork():
 		k.refusals = keep(k.refusals, maxRefusals, refusal{o.At, f, k.apnNow(), o.Source})
-		k.sessionUp.set(o, false)
+		k.sessionClosed(o)
 	}
 }
 

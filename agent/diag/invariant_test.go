@@ -65,7 +65,7 @@ func (t *tape) fact() any {
 	case 5:
 		return Disturbance{What: t.of("radio cycle", "scan", "reset")}
 	case 6:
-		return Interface{Name: "wwan0", Present: t.yes(), Up: t.yes(), Addr: t.of("", "10.0.0.1", "169.254.1.1", "::")}
+		return Interface{Name: "wwan0", Present: t.yes(), Up: t.yes(), Addr: t.of("", "10.0.0.1", "169.254.1.1", "::"), UpUnknown: t.n(4) == 0, NoRoute: t.n(4) == 0}
 	case 7:
 		return threegpp.Functionality{Level: t.n(8), Set: t.yes()}
 	case 8:
@@ -254,10 +254,28 @@ func promises(t *testing.T, k *Known) {
 	if d.Act.Who == "" || d.Verdict == Undecided && d.DecideBy.Key == "" {
 		fail("nobody acts, or nothing would decide")
 	}
+	agree(k, d.Layer, fail)
 	if again := Diagnose(k, nil); !reflect.DeepEqual(d, again) {
 		fail("judged twice, answered twice: %+v", again)
 	}
 	k.Summary()
+}
+
+// agree: a layer that is said to fail has a rule that accuses somebody who can fail
+// it. Gates and rules once judged apart, and differed.
+func agree(k *Known, failed Layer, fail func(string, ...any)) {
+	gates, found := k.look().climb()
+	if lowestFailed(gates) == "" || failed != lowestFailed(gates) {
+		return
+	}
+	for _, h := range found {
+		for _, c := range possible[failed] {
+			if v, ok := (weighed{h, DefaultWeights.Rule[h.rule]}).effect(c); ok && v >= 1 {
+				return
+			}
+		}
+	}
+	fail("layer %s fails and no rule says why", failed)
 }
 
 func FuzzObserve(f *testing.F) {

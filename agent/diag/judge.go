@@ -71,12 +71,13 @@ func Diagnose(known *Known, table *Weights) Diagnosis {
 		table = DefaultWeights
 	}
 	var ws []weighed
-	for _, h := range k.collect() {
+	gates, found := k.climb()
+	for _, h := range found {
 		if r, ok := table.Rule[h.rule]; ok {
 			ws = append(ws, weighed{h, r})
 		}
 	}
-	d := Diagnosis{Gates: k.gates()}
+	d := Diagnosis{Gates: gates}
 	sayGates(d.Gates, ws)
 	layer := lowestFailed(d.Gates)
 	d.Layer = layer
@@ -195,8 +196,8 @@ func (k *sight) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
 
 // independent reports whether a verdict may be called confirmed: two channels
 // speak for it, or one whose word is beyond doubt, and nothing strong against.
-func (k *Known) independent(c Code, ws []weighed) bool {
-	if (c == SuspendedUnspecified || slices.Contains(members, c)) && k.simGate() == GateUnknown && len(k.rejects) == 0 {
+func (k *sight) independent(c Code, ws []weighed) bool {
+	if (c == SuspendedUnspecified || slices.Contains(members, c)) && k.sim0 == GateUnknown && len(k.rejects) == 0 {
 		return false // nobody read the card, and a locked one is denied too
 	}
 	chans, sources := map[string]float64{}, map[string]bool{}
@@ -335,7 +336,7 @@ func (k *sight) suspect(ws []weighed) Layer {
 
 // explain fills in the evidence, what is unknown, what would decide and who
 // acts.
-func (k *Known) explain(d *Diagnosis, ws []weighed) {
+func (k *sight) explain(d *Diagnosis, ws []weighed) {
 	of := d.Class
 	if of == Ambiguous && len(d.Candidates) > 0 {
 		of = d.Candidates[0].Class
@@ -408,7 +409,8 @@ func TraceOf(k *Known, table *Weights) []Trace {
 		table = DefaultWeights
 	}
 	var out []Trace
-	for _, h := range k.look().collect() {
+	_, found := k.look().climb()
+	for _, h := range found {
 		r := table.Rule[h.rule]
 		out = append(out, Trace{h.rule, r.Channel, h.source, h.text(), r.Weights})
 	}

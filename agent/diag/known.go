@@ -66,6 +66,26 @@ type Interface struct {
 	Present bool
 	Up      bool
 	Addr    string // "" when it has none
+	// What nobody looked at: then Up or Addr says nothing.
+	UpUnknown, AddrUnknown bool `json:",omitempty"`
+	// NoRoute: the host was looked at, and no route leads over the interface.
+	NoRoute bool `json:",omitempty"`
+}
+
+// down says in which way the interface carries nothing: "gone", "down",
+// "no_address", "no_route"; "" where it may.
+func (i Interface) down() string {
+	switch {
+	case !i.Present:
+		return "gone"
+	case !i.UpUnknown && !i.Up:
+		return "down"
+	case !i.AddrUnknown && !threegpp.UsableAddress(i.Addr):
+		return "no_address"
+	case i.NoRoute:
+		return "no_route"
+	}
+	return ""
 }
 
 // Disturbance says that the agent itself did something that disturbs the modem
@@ -131,7 +151,8 @@ type ctxEvent struct {
 // Known is what is known at one instant: observations folded so that a
 // judgement can be made. The zero value knows nothing. Fold with Observe.
 type Known struct {
-	Now instant.Instant // the newest observation's instant
+	Now       instant.Instant // the newest observation's instant
+	lineSince instant.Instant // when the newest ending happened
 
 	// host and modem
 	port        stamped[Port]

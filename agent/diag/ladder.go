@@ -3,6 +3,7 @@ package diag
 import (
 	"fmt"
 	"math"
+	"strings"
 )
 
 // A sight is what one judgement looks at: what is known, and what is worked out
@@ -11,41 +12,82 @@ type sight struct {
 	*Known
 	plane userPlane
 	drop  float64 // a fall of the level that stays, in dB
+	// how the port, the card and the service were found: layers above ask again
+	port0, sim0, service0 GateState
 }
 
-func (k *Known) look() *sight { return &sight{k, k.userPlane(), k.stepDrop()} }
+func (k *Known) look() *sight {
+	return &sight{Known: k, plane: k.userPlane(), drop: k.stepDrop(), sim0: GateUnknown, service0: GateUnknown}
+}
 
-// gates walks the ladder from the port to the service. The lowest gate that
-// failed names the layer that is judged; those above it are masked.
-func (k *sight) gates() []Gate {
-	state := map[Layer]GateState{
-		LayerPort: k.portGate(), LayerModem: k.modemGate(), LayerSIM: k.simGate(), LayerRadio: k.radioGate(),
-		LayerRegistration: k.registrationGate(), LayerSession: k.sessionGate(),
+// A rung is one layer: how it is judged, which channel its own evidence comes
+// from, and what would decide what is wrong with it. judge reads what is known of
+// the layer once: it adds the rules that apply and says how the layer stands.
+type rung struct {
+	layer   Layer
+	channel string
+	judge   func(*sight, *hits) GateState
+	ask     func(*sight, *question) string
+}
+
+// ladder has the layers in order, lowest first.
+var ladder = []rung{
+	{LayerPort, "H", (*sight).judgePort, (*sight).askPort},
+	{LayerModem, "H", (*sight).judgeModem, (*sight).askModem},
+	{LayerSIM, "S", (*sight).judgeSIM, (*sight).askSIM},
+	{LayerRadio, "R", (*sight).judgeRadio, (*sight).askRadio},
+	{LayerRegistration, "N", (*sight).judgeRegistration, (*sight).askRegistration},
+	{LayerSession, "E", (*sight).judgeSession, (*sight).askSession},
+	{LayerPath, "U", (*sight).judgePath, (*sight).askPath},
+	{LayerService, "U", (*sight).judgeService, (*sight).askService},
+}
+
+// climb judges every layer once, then what does not belong to one: messages, the
+// plan, the platform, neighbours and what was changed. The lowest gate that failed
+// names the layer at fault; those above it are masked.
+func (k *sight) climb() ([]Gate, hits) {
+	var h hits
+	gates := make([]Gate, 0, len(ladder))
+	for _, r := range ladder {
+		state := r.judge(k, &h)
+		switch r.layer {
+		case LayerPort:
+			k.port0 = state
+		case LayerSIM:
+			k.sim0 = state
+		}
+		gates = append(gates, Gate{Layer: r.layer, State: state})
 	}
-	state[LayerPath], state[LayerService] = k.pathGates()
-	if state[LayerService] == GatePassed && state[LayerSIM] != GateFailed {
+	if k.service0 == GatePassed && k.sim0 != GateFailed {
 		// The own service answers over the data interface: nothing below it can
 		// be broken for data, whatever an older line says.
-		for _, l := range []Layer{LayerRadio, LayerRegistration, LayerSession, LayerPath} {
-			state[l] = GatePassed
+		for i := range gates {
+			switch gates[i].Layer {
+			case LayerRadio, LayerRegistration, LayerSession, LayerPath:
+				gates[i].State = GatePassed
+			}
 		}
 	}
-	out := make([]Gate, 0, len(Layers))
 	masked := false
-	for _, l := range Layers {
-		s := state[l]
+	for i := range gates {
 		if masked {
-			s = GateMasked
+			gates[i].State = GateMasked
 		}
-		masked = masked || s == GateFailed
-		out = append(out, Gate{Layer: l, State: s})
+		masked = masked || gates[i].State == GateFailed
 	}
-	return out
+	k.accountRules(&h)
+	return gates, h
 }
 
-// gateChannel is where a layer's own evidence comes from.
-var gateChannel = map[Layer]string{LayerPort: "H", LayerModem: "H", LayerSIM: "S", LayerRadio: "R",
-	LayerRegistration: "N", LayerSession: "E", LayerPath: "U", LayerService: "U"}
+// channelOf is where a layer's own evidence comes from.
+func channelOf(l Layer) string {
+	for _, r := range ladder {
+		if r.layer == l {
+			return r.channel
+		}
+	}
+	return ""
+}
 
 // sayGates puts beside each judged gate the fact of its channel that weighs most.
 func sayGates(gs []Gate, ws []weighed) {
@@ -55,7 +97,7 @@ func sayGates(gs []Gate, ws []weighed) {
 		}
 		best, said := 0.0, -1
 		for n, w := range ws {
-			if w.rule.Channel != gateChannel[g.Layer] {
+			if w.rule.Channel != channelOf(g.Layer) {
 				continue
 			}
 			if g.State == GatePassed && accuses(w.rule) {
@@ -82,17 +124,26 @@ func lowestFailed(gs []Gate) Layer {
 	return ""
 }
 
-// applicable leaves out what a failed layer makes a consequence of itself: over
-// a cell that is heard too badly, what passes of a session and of probes tells
-// the radio's faults apart and says nothing of a subscription.
+// applicable leaves out what a failed layer makes a consequence of itself. Below a
+// module that does not run nothing of the network counts. Over a cell that is
+// heard too badly, what passes of a session and of probes tells the radio's faults
+// apart and says nothing of a subscription, and a meter near its quota is no
+// reason for a cell that is not heard.
 func applicable(layer Layer, ws []weighed) []weighed {
-	if layer != LayerRadio {
-		return ws
-	}
 	out := make([]weighed, 0, len(ws))
 	for _, w := range ws {
-		if w.rule.Channel == "U" {
-			w.rule.Weights = only(w.rule.Weights, WeakSignal, AntennaFault, NoCoverage, Congestion, CarrierOutage)
+		switch layer {
+		case LayerPort, LayerModem:
+			if strings.Contains("RNEU", w.rule.Channel) {
+				continue
+			}
+		case LayerRadio:
+			if strings.HasPrefix(w.hit.rule, "used_up") {
+				continue
+			}
+			if w.rule.Channel == "U" {
+				w.rule.Weights = only(w.rule.Weights, WeakSignal, AntennaFault, NoCoverage, Congestion, CarrierOutage)
+			}
 		}
 		out = append(out, w)
 	}
@@ -133,24 +184,6 @@ func (h *hits) add(rule, source string, args ...any) {
 		s[i] = fmt.Sprint(a)
 	}
 	*h = append(*h, hit{rule, source, s})
-}
-
-// collect runs every rule over what is known. The order is that of the layers,
-// so that a trace reads from the port upwards.
-func (k *sight) collect() hits {
-	var h hits
-	k.hostRules(&h)
-	k.simRules(&h)
-	k.radioRules(&h)
-	k.registrationRules(&h)
-	k.sessionRules(&h)
-	k.pathRules(&h)
-	k.messageRules(&h)
-	k.planRules(&h)
-	k.platformRules(&h)
-	k.neighbourRules(&h)
-	k.changeRules(&h)
-	return h
 }
 
 // accuses: the rule speaks for some fault, whatever it rules out beside it.

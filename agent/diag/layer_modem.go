@@ -4,24 +4,63 @@ import (
 	"cellwarden/modem/threegpp"
 )
 
-func (k *Known) modemGate() GateState {
-	if k.radioOff() || k.operator.ok && k.operator.value.Mode == 2 && k.registered() != yes {
-		return GateFailed
+// judgeModem: does the module run, with its radio on?
+func (k *sight) judgeModem(h *hits) GateState {
+	state := GateUnknown
+	if k.everSpoke {
+		state = GatePassed
 	}
-	if k.usbDrops() || k.internal >= internalFailures {
-		return GateFailed
+	if k.internal >= internalFailures {
+		h.add("cme_internal", "at", k.internal)
+		state = GateFailed
+	} else if k.answered > 0 && k.port0 != GateFailed && k.freshRestarts() == 0 && !k.usbDrops() && !k.alarmed() {
+		h.add("modem_answers", "at")
+	}
+	if k.usbDrops() {
+		h.add("usb_drops", "usb", *k.history.value.USBDrops10Min)
+		state = GateFailed
 	}
 	switch n := k.freshRestarts(); {
-	case n >= 2, n == 1 && k.sessionUp.ok && !k.sessionUp.value, n == 1 && k.registered() == no && !k.heardSinceRestart():
-		return GateFailed
+	case n >= 2:
+		h.add("restarts", "urc", n)
+		state = GateFailed
+	case n == 1 && k.sessionUp.ok && !k.sessionUp.value:
+		h.add("restart_then_failed", "urc")
+		state = GateFailed
+	case n == 1:
+		h.add("restart_once", "urc")
+		if k.registered() == no && !k.heardSinceRestart() {
+			state = GateFailed
+		}
 	}
-	if k.alarmed() && (k.registered() != yes || k.bootSeen) {
-		return GateFailed // what was registered before the start is over
+	if k.alarmed() {
+		h.add("power_alarm", k.alarm.src, k.alarm.value.Alarm)
+		if k.registered() != yes || k.bootSeen { // what was registered before the start is over
+			state = GateFailed
+		}
 	}
-	if k.everSpoke {
-		return GatePassed
+	if k.switchedOff() {
+		h.add("radio_off", k.cfun.src, k.cfun.value.Level)
+		state = GateFailed
+	} else if k.radioOff() {
+		h.add("radio_low_power", k.cell.src)
+		state = GateFailed
 	}
-	return GateUnknown
+	if k.operator.ok && k.operator.value.Mode == 2 {
+		h.add("deregistered_by_command", k.operator.src)
+		if k.registered() != yes {
+			state = GateFailed
+		}
+	}
+	return state
+}
+
+// askModem is what would decide about the module.
+func (k *sight) askModem(q *question) string {
+	if q.among[ModemOffOrAirplane] {
+		return "decide.radio_on"
+	}
+	return "decide.power"
 }
 
 // heardSinceRestart reports whether a level or cell was read after the last restart.
@@ -31,47 +70,6 @@ func (k *Known) heardSinceRestart() bool {
 	}
 	last := k.restarts[len(k.restarts)-1]
 	return k.signal.ok && k.signal.at.Mono > last.Mono || k.cell.ok && k.cell.at.Mono > last.Mono
-}
-
-func (k *Known) hostRules(h *hits) {
-	switch {
-	case k.unseen():
-		h.add("port_never_seen", k.port.src, k.port.value.Detail)
-	case k.port.ok && (k.port.value.State == "lost" || k.port.value.State == "absent"):
-		h.add("port_lost", k.port.src, k.port.value.Detail)
-	case k.port.ok && k.port.value.State == "garbage":
-		h.add("port_garbage", k.port.src)
-	case k.silent() == 2:
-		h.add("port_silent", "at", max(k.silentRun, 2))
-	case k.silent() == 1:
-		h.add("port_silent_once", "at", k.silentCmd)
-	case k.internal >= internalFailures:
-		h.add("cme_internal", "at", k.internal)
-	case k.answered > 0 && k.freshRestarts() == 0 && !k.usbDrops() && !k.alarmed():
-		h.add("modem_answers", "at")
-	}
-	if k.usbDrops() {
-		h.add("usb_drops", "usb", *k.history.value.USBDrops10Min)
-	}
-	switch n := k.freshRestarts(); {
-	case n >= 2:
-		h.add("restarts", "urc", n)
-	case n == 1 && k.sessionUp.ok && !k.sessionUp.value:
-		h.add("restart_then_failed", "urc")
-	case n == 1:
-		h.add("restart_once", "urc")
-	}
-	if k.alarmed() {
-		h.add("power_alarm", k.alarm.src, k.alarm.value.Alarm)
-	}
-	if k.switchedOff() {
-		h.add("radio_off", k.cfun.src, k.cfun.value.Level)
-	} else if k.radioOff() {
-		h.add("radio_low_power", k.cell.src)
-	}
-	if k.operator.ok && k.operator.value.Mode == 2 {
-		h.add("deregistered_by_command", k.operator.src)
-	}
 }
 
 func (k *Known) freshRestarts() int {

@@ -88,6 +88,32 @@ func (k *sight) comesAndGoes() bool {
 	return explained && k.unknownRun == 0 && k.within(k.signal.at, levelWindow) && u.flips >= 2 && lostShare*bad >= ok+bad
 }
 
+// judgePath: do packets pass? It works out the service above it in the same look,
+// since the same probes tell of both.
+func (k *sight) judgePath(h *hits) GateState {
+	k.pathRules(h)
+	path, service := k.pathGates()
+	k.service0 = service
+	return path
+}
+
+// judgeService: does the own service answer?
+func (k *sight) judgeService(*hits) GateState { return k.service0 }
+
+// askPath is what would decide about the path.
+func (k *sight) askPath(q *question) string {
+	if q.among[CloudUnreachable] {
+		return "decide.second_host"
+	}
+	if q.stop() {
+		return "decide.next_activation"
+	}
+	return "decide.probes"
+}
+
+// askService is what would decide about the service.
+func (k *sight) askService(*question) string { return "decide.second_host" }
+
 func (k *sight) pathRules(h *hits) {
 	if up := k.sessionIsUp(); (k.registered() == no && up != yes || up == no) && !k.pathProof() {
 		return // without a session nothing can pass: that is no news of its own

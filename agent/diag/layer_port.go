@@ -5,28 +5,42 @@ import (
 	"time"
 )
 
-func (k *Known) portGate() GateState {
-	if k.port.ok {
-		switch k.port.value.State {
-		case "lost", "absent", "garbage":
-			return GateFailed
-		case "held", "unreadable":
-			return GateUnknown
-		}
+// judgePort: does the port answer AT?
+func (k *sight) judgePort(h *hits) GateState {
+	state := k.port.value.State
+	switch {
+	case k.held():
+		return GateUnknown
+	case k.unseen():
+		h.add("port_never_seen", k.port.src, k.port.value.Detail)
+		return GateFailed
+	case k.port.ok && (state == "lost" || state == "absent"):
+		h.add("port_lost", k.port.src, k.port.value.Detail)
+		return GateFailed
+	case k.port.ok && state == "garbage":
+		h.add("port_garbage", k.port.src)
+		return GateFailed
 	}
 	switch k.silent() {
 	case 2:
+		h.add("port_silent", "at", max(k.silentRun, 2))
 		return GateFailed
 	case 1:
-		if k.answered == 0 || k.everSpoke {
-			return GateFailed
-		}
-		return GateUnknown
+		h.add("port_silent_once", "at", k.silentCmd)
+		return GateFailed
 	}
 	if k.everSpoke {
 		return GatePassed
 	}
 	return GateUnknown
+}
+
+// askPort is what would decide about the port.
+func (k *sight) askPort(*question) string {
+	if k.unseen() {
+		return "decide.port"
+	}
+	return "decide.power"
 }
 
 // silent says how far the port's silence goes: 0 none, 1 one unanswered

@@ -5,42 +5,6 @@ import (
 	"math"
 )
 
-func (k *sight) radioGate() GateState {
-	reg := k.registered()
-	if k.drop > 0 && !k.serviceWorks() {
-		return GateFailed
-	}
-	if k.imbalance() > 0 && !k.serviceWorks() && k.pathTrouble() {
-		return GateFailed
-	}
-	g := k.grade()
-	if (g == threegpp.GradeUnusable || g == threegpp.GradeVeryWeak) && k.unknownRun == 0 && !k.serviceWorks() && k.pathTrouble() {
-		return GateFailed
-	}
-	if k.interference() && !k.serviceWorks() && (k.pathTrouble() || reg == no) {
-		return GateFailed
-	}
-	if reg == yes {
-		return GatePassed
-	}
-	if p, _ := k.homeInScan(); p == no && !k.abroad() {
-		return GateFailed
-	}
-	if l, ok := k.locks["cell"]; ok && l.value.Locked && k.heard() != yes {
-		return GateFailed
-	}
-	switch k.heard() {
-	case yes:
-		return GatePassed
-	case no:
-		return GateFailed
-	}
-	if k.flapSearch() {
-		return GateFailed
-	}
-	return GateUnknown
-}
-
 // stepDrop looks for a fall of at least 15 dB on one cell that stays
 // (causes.yaml antenna_heuristics step_drop), in the live levels and in the
 // history the agent keeps.
@@ -103,7 +67,9 @@ func (k *Known) interference() bool {
 	return k.signal.ok && s.RSRP != nil && *s.RSRP >= -100 && (s.SINR != nil && *s.SINR <= -3 || s.RSRQ != nil && *s.RSRQ <= -18)
 }
 
-func (k *sight) radioRules(h *hits) {
+// judgeRadio: is a usable cell heard? Each fact that fails the layer is said where
+// it is found.
+func (k *sight) judgeRadio(h *hits) GateState {
 	src := firstOf(k.signal.src, k.history.src)
 	g := k.grade()
 	fresh := k.signal.ok && k.within(k.signal.at, levelWindow) && k.unknownRun == 0
@@ -186,6 +152,45 @@ func (k *sight) radioRules(h *hits) {
 			h.add("lock_set", l.src, l.value.Detail)
 		}
 	}
+	return k.radioState(g, reg)
+}
+
+// radioState says how the layer stands, by the same measures that the rules above
+// name. A level or an imbalance alone fails nothing while packets pass.
+func (k *sight) radioState(g threegpp.SignalGrade, reg tri) GateState {
+	works, trouble := k.serviceWorks(), k.pathTrouble()
+	bad := (g == threegpp.GradeUnusable || g == threegpp.GradeVeryWeak) && k.unknownRun == 0
+	switch {
+	case !works && (k.drop > 0 || trouble && (k.imbalance() > 0 || bad)),
+		!works && k.interference() && (trouble || reg == no):
+		return GateFailed
+	case reg == yes:
+		return GatePassed
+	}
+	if p, _ := k.homeInScan(); p == no && !k.abroad() {
+		return GateFailed
+	}
+	if l, ok := k.locks["cell"]; ok && l.value.Locked && k.heard() != yes {
+		return GateFailed
+	}
+	switch k.heard() {
+	case yes:
+		return GatePassed
+	case no:
+		return GateFailed
+	}
+	if k.flapSearch() {
+		return GateFailed
+	}
+	return GateUnknown
+}
+
+// askRadio is what would decide about the radio.
+func (k *sight) askRadio(q *question) string {
+	if q.among[NoCoverage] && q.among[AntennaFault] || q.among[WeakSignal] {
+		return "decide.antenna_or_cell"
+	}
+	return "decide.scan"
 }
 
 // imbalance is by how much the antenna ports differ, 0 below the 12 dB of

@@ -8,25 +8,9 @@ import (
 	"strings"
 )
 
-func (k *Known) registrationGate() GateState {
-	switch k.registered() {
-	case yes:
-		return GatePassed
-	case no:
-		return GateFailed
-	}
-	for _, r := range k.rejects {
-		if r.rej.Cause.Protocol.MobilityProtocol() && k.within(r.at, rejectWindow) {
-			return GateFailed
-		}
-	}
-	if k.validity.ok && !k.validity.value.ValidPS {
-		return GateFailed
-	}
-	return GateUnknown
-}
-
-func (k *Known) registrationRules(h *hits) {
+// judgeRegistration: has the network taken the modem in for data?
+func (k *sight) judgeRegistration(h *hits) GateState {
+	before := len(*h)
 	reg, src, ok := k.dataReg()
 	registered := k.registered()
 	if registered == yes {
@@ -41,7 +25,11 @@ func (k *Known) registrationRules(h *hits) {
 			src = firstOf(k.cell.src, k.service.src, k.operator.src)
 		}
 		h.add("registered", src, how)
-		return
+		return GatePassed
+	}
+	state := GateUnknown
+	if registered == no || k.packetRefused() || k.voiceRefused() || k.validity.ok && !k.validity.value.ValidPS {
+		state = GateFailed
 	}
 	abroad := k.abroad() || k.visited(k.servingPLMN()) == yes
 	if k.mobilityCauses(h) {
@@ -78,6 +66,36 @@ func (k *Known) registrationRules(h *hits) {
 			h.add("manual_operator", k.operator.src)
 		}
 	}
+	if state == GateFailed && len(*h) == before {
+		h.add("not_registered", firstOf(src, k.cell.src, k.service.src, k.operator.src, "at"))
+	}
+	return state
+}
+
+// voiceRefused: the network gave a cause for refusing the voice domain, which is
+// all that a module without a packet reading tells.
+func (k *Known) voiceRefused() bool {
+	for _, r := range k.rejects {
+		if r.rej.Cause.Protocol == threegpp.MM && k.within(r.at, rejectWindow) {
+			return true
+		}
+	}
+	return false
+}
+
+// askRegistration is what would decide about the registration.
+func (k *sight) askRegistration(q *question) string {
+	switch {
+	case q.first == Congestion:
+		return "decide.after_backoff"
+	case len(k.rejects) == 0:
+		return "decide.reject_cause"
+	case q.among[CarrierOutage]:
+		return "decide.neighbours"
+	case q.stop():
+		return "decide.platform"
+	}
+	return "decide.esm_cause"
 }
 
 // attachRefused: on LTE the attach asks for a session, and that was refused of

@@ -6,32 +6,6 @@ import (
 	"time"
 )
 
-func (k *Known) sessionGate() GateState {
-	switch k.sessionIsUp() {
-	case yes:
-		return GatePassed
-	case no:
-		return GateFailed
-	}
-	if k.noAddress() {
-		return GateFailed
-	}
-	if _, ok := k.placeholder(); ok {
-		return GateFailed
-	}
-	for _, e := range k.events {
-		if e.ev.Text == "NO CARRIER" && k.within(e.at, eventWindow) {
-			return GateFailed
-		}
-	}
-	for _, r := range k.rejects {
-		if r.rej.Cause.Protocol.SessionProtocol() && k.within(r.at, eventWindow) && informational(r.rej.Cause) == no {
-			return GateFailed
-		}
-	}
-	return GateUnknown
-}
-
 // informational causes come with a success: ESM 50 to 52 say which address
 // family was granted, 36 and 39 are ordinary closes (causes.yaml, +CNEC trap).
 func informational(c threegpp.RejectCause) tri {
@@ -56,10 +30,8 @@ func (k *Known) sessionIsUp() tri {
 	if k.sessionUp.ok {
 		return triOf(k.sessionUp.value)
 	}
-	if k.iface.ok {
-		if k.iface.value.Present && threegpp.UsableAddress(k.iface.value.Addr) {
-			return yes
-		}
+	if k.iface.ok && k.iface.value.Present && !k.iface.value.AddrUnknown && k.iface.value.down() == "" {
+		return yes
 	}
 	any, active := false, false
 	for _, c := range k.contexts {
@@ -72,7 +44,112 @@ func (k *Known) sessionIsUp() tri {
 	return unknown
 }
 
-func (k *Known) sessionRules(h *hits) {
+// judgeSession: does a data session stand, with an address?
+func (k *sight) judgeSession(h *hits) GateState {
+	if k.hostRules(h) {
+		return GateFailed
+	}
+	before := len(*h)
+	k.sessionRules(h)
+	switch k.sessionIsUp() {
+	case yes:
+		return GatePassed
+	case no:
+		if len(*h) == before {
+			h.add("session_down", k.sessionUp.src)
+		}
+		return GateFailed
+	}
+	_, template := k.placeholder()
+	if template || k.noAddress() || k.lineDropped() != "" || k.sessionRefused() {
+		return GateFailed
+	}
+	return GateUnknown
+}
+
+// hostRules judge the host's end of the session: the data interface that a dialer
+// brings up. It reports whether that is what fails: where the network refused or
+// closed the session, an interface without address only follows.
+func (k *sight) hostRules(h *hits) bool {
+	if !k.iface.ok || k.registered() == no {
+		return false
+	}
+	i, state := k.iface.value, k.iface.value.down()
+	name := firstOf(i.Name, "?")
+	session := k.modemSession()
+	switch {
+	case state == "":
+		h.add("iface_works", k.iface.src, name)
+		return false
+	case session == no || k.sessionRefused() || k.plainRefusals() > 0:
+		return false
+	case session == yes && state == "down":
+		h.add("iface_down", k.iface.src, name)
+	case session == yes && state == "gone":
+		h.add("iface_gone", k.iface.src, name)
+	case session == yes && state == "no_address":
+		h.add("iface_no_address", k.iface.src, name)
+	case state == "no_route" && !k.pathProof():
+		h.add("iface_no_route", k.iface.src, name)
+	case state != "no_route" && k.registered() == yes:
+		h.add("iface_down_ready", k.iface.src, name)
+	default:
+		return false
+	}
+	return true
+}
+
+// modemSession says whether a session stands by the modem's word alone.
+func (k *Known) modemSession() tri {
+	if k.sessionUp.ok {
+		return triOf(k.sessionUp.value)
+	}
+	for _, c := range k.contexts {
+		if c.value.Active {
+			return yes
+		}
+	}
+	return unknown
+}
+
+// sessionRefused: the network refused a session of late, with a cause that means it.
+func (k *Known) sessionRefused() bool {
+	for _, r := range k.rejects {
+		if r.rej.Cause.Protocol.SessionProtocol() && k.within(r.at, eventWindow) && informational(r.rej.Cause) == no {
+			return true
+		}
+	}
+	return false
+}
+
+// lineDropped is where a dialled line was seen to drop of late, "" where it was not.
+func (k *Known) lineDropped() string {
+	for _, e := range k.events {
+		if e.ev.Text == "NO CARRIER" && k.within(e.at, eventWindow) {
+			return e.src
+		}
+	}
+	return ""
+}
+
+// askSession is what would decide about the session.
+func (k *sight) askSession(q *question) string {
+	switch {
+	case q.first == Congestion:
+		return "decide.after_backoff"
+	case q.first == AuthConfig:
+		return "decide.credentials"
+	case q.among[APNConfig] && !k.sessionCauseKnown():
+		return "decide.esm_cause"
+	case q.among[APNConfig]:
+		return "decide.apn"
+	case k.sessionCauseKnown():
+		return "decide.platform"
+	}
+	return "decide.next_activation"
+}
+
+func (k *sight) sessionRules(h *hits) {
 	k.subscriptionPCO(h)
 	if c, ok := k.placeholder(); ok && k.registered() != yes && k.sessionIsUp() != yes {
 		h.add("apn_placeholder", c.src, c.value.APN)
@@ -120,11 +197,8 @@ func (k *Known) sessionRules(h *hits) {
 	case k.noAddress() && !k.sessionCauseKnown():
 		h.add("no_address", "at")
 	}
-	for _, e := range k.events {
-		if e.ev.Text == "NO CARRIER" && k.within(e.at, eventWindow) {
-			h.add("line_dropped", "urc:NO CARRIER")
-			break
-		}
+	if src := k.lineDropped(); src != "" {
+		h.add("line_dropped", src)
 	}
 }
 

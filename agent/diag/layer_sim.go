@@ -6,41 +6,12 @@ import (
 	"time"
 )
 
-func (k *Known) simGate() GateState {
-	last, _ := k.simNow()
-	if k.flips() >= 3 {
-		return GateFailed
-	}
-	switch last.state {
-	case threegpp.SIMReady:
-		return GatePassed
-	case threegpp.SIMUnknown, threegpp.SIMBusy:
-		if k.busyLong() {
-			return GateFailed
-		}
-	case threegpp.SIMRefused:
-		return GateFailed
-	default:
-		return GateFailed
-	}
-	if k.imsiRefused >= 2 {
-		return GateFailed
-	}
-	for _, r := range k.reg {
-		if r.value.Stat == threegpp.RegNordicNoUICC {
-			return GateFailed
-		}
-	}
+// judgeSIM: is the card ready?
+func (k *sight) judgeSIM(h *hits) GateState {
+	state := GateUnknown
 	if k.imsi.ok || k.iccid.ok || k.registered() == yes || k.csRegistered() {
-		return GatePassed
+		state = GatePassed
 	}
-	if k.presence.ok && !k.presence.value.Inserted {
-		return GateFailed
-	}
-	return GateUnknown
-}
-
-func (k *Known) simRules(h *hits) {
 	last, n := k.simNow()
 	flips := k.flips()
 	if flips >= 3 {
@@ -51,6 +22,7 @@ func (k *Known) simRules(h *hits) {
 	pinFresh := k.presence.ok && k.presence.at.Mono >= k.lostSince().Mono // an older reading is of another time
 	switch last.state {
 	case threegpp.SIMReady:
+		state = GatePassed
 		if flips < 3 {
 			h.add("sim_ready", last.src)
 		}
@@ -59,7 +31,9 @@ func (k *Known) simRules(h *hits) {
 		}
 	case threegpp.SIMRemoved:
 		h.add("sim_removed", last.src)
+		state = GateFailed
 	case threegpp.SIMAbsent:
+		state = GateFailed
 		switch {
 		case pinFresh && k.presence.value.Inserted && pinTrusted:
 			h.add("sim_pin_contradicts", k.presence.src)
@@ -74,37 +48,59 @@ func (k *Known) simRules(h *hits) {
 		}
 	case threegpp.SIMFailure:
 		h.add("sim_failure", last.src, last.text)
+		state = GateFailed
 	case threegpp.SIMWrong:
 		h.add("sim_wrong", last.src, last.text)
+		state = GateFailed
 	case threegpp.SIMRefused:
 		if n >= 3 {
 			h.add("sim_read_refused_steadily", last.src, n)
 		} else {
 			h.add("sim_read_refused", last.src)
 		}
+		state = GateFailed
 	case threegpp.SIMNotReady:
 		h.add("sim_not_ready", last.src)
+		state = GateFailed
 	case threegpp.SIMPIN, threegpp.SIMPUK, threegpp.SIMLock:
 		h.add("sim_lock", last.src, last.text)
+		state = GateFailed
 	case threegpp.SIMBusy:
 		if k.busyLong() {
 			h.add("sim_busy_long", last.src, n)
+			state = GateFailed
 		}
 	default:
 		if pinEmpty {
 			h.add("sim_pin_only", k.presence.src)
+			if state == GateUnknown {
+				state = GateFailed
+			}
 		}
+	}
+	if flips >= 3 {
+		state = GateFailed
 	}
 	if k.imsiRefused >= 2 && last.state != threegpp.SIMAbsent && last.state != threegpp.SIMRemoved && !lockState(last.state) {
 		h.add("sim_imsi_unreadable", k.imsiFrom, k.imsiRefused)
+		if last.state != threegpp.SIMReady {
+			state = GateFailed
+		}
 	}
 	if r, ok := k.reg[threegpp.EPS]; ok && r.value.Stat == threegpp.RegNordicNoUICC && !lost(last.state) {
 		h.add("uicc_failure", r.src) // where the card itself was read, that says more
+		if last.state != threegpp.SIMReady {
+			state = GateFailed
+		}
 	}
 	if k.validity.ok && !k.validity.value.NoCard && !k.validity.value.ValidPS {
 		h.add("card_invalid", k.validity.src)
 	}
+	return state
 }
+
+// askSIM is what would decide about the card.
+func (k *sight) askSIM(*question) string { return "decide.reseat" }
 
 // lostSince is when the card was first not there, of the present run of such reads.
 func (k *Known) lostSince() instant.Instant {

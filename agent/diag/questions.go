@@ -1,8 +1,10 @@
 package diag
 
+import "slices"
+
 // missing lists what nobody knows and would matter, and the check that would
 // decide between what is left.
-func (k *Known) missing(d *Diagnosis) {
+func (k *sight) missing(d *Diagnosis) {
 	say := func(key string) { d.Unknown = append(d.Unknown, phrase(key)) }
 	if d.Verdict == AllWell {
 		return
@@ -61,79 +63,38 @@ func (k *Known) missing(d *Diagnosis) {
 	}
 }
 
-// decider names the cheapest check that separates the two leading candidates
-// (diagnosis.md §6, best separators for common ties).
-func (k *Known) decider(d *Diagnosis) string {
+// A question is asked about a judgement that stands between candidates.
+type question struct {
+	first Code // the leading class
+	among map[Code]bool
+}
+
+func (q *question) stop() bool {
+	return slices.ContainsFunc(StopGroup, func(c Code) bool { return q.among[c] })
+}
+
+// decider names the cheapest check that separates the leading candidates
+// (SOURCES.md 1, best separators for common ties): the layer at fault asks.
+func (k *sight) decider(d *Diagnosis) string {
 	if d.Class == SuspendedUnspecified {
 		return "decide.member"
 	}
 	if d.Class == CloudUnreachable && d.Detail.Key == "detail.clock" {
 		return "decide.clock"
 	}
-	two, first := map[Code]bool{}, d.Class
-	if first == Ambiguous && len(d.Candidates) > 0 {
-		first = d.Candidates[0].Class
+	q := &question{first: d.Class, among: map[Code]bool{}}
+	if q.first == Ambiguous && len(d.Candidates) > 0 {
+		q.first = d.Candidates[0].Class
 	}
 	for i, c := range d.Candidates {
 		if i < 3 {
-			two[c.Class] = true
+			q.among[c.Class] = true
 		}
 	}
-	stop := two[SuspendedUnspecified] || two[Arrears] || two[OverQuota] || two[AdminSuspended] || two[ExpiredOrCancelled]
-	switch d.Layer {
-	case LayerModem:
-		if two[ModemOffOrAirplane] {
-			return "decide.radio_on"
+	for _, r := range ladder {
+		if r.layer == d.Layer {
+			return r.ask(k, q)
 		}
-		return "decide.power"
-	case LayerPort:
-		if k.unseen() {
-			return "decide.port"
-		}
-		return "decide.power"
-	case LayerSIM:
-		return "decide.reseat"
-	case LayerRadio:
-		if two[NoCoverage] && two[AntennaFault] || two[WeakSignal] {
-			return "decide.antenna_or_cell"
-		}
-		return "decide.scan"
-	case LayerRegistration:
-		switch {
-		case first == Congestion:
-			return "decide.after_backoff"
-		case len(k.rejects) == 0:
-			return "decide.reject_cause"
-		case two[CarrierOutage]:
-			return "decide.neighbours"
-		case stop:
-			return "decide.platform"
-		}
-		return "decide.esm_cause"
-	case LayerSession:
-		switch {
-		case first == Congestion:
-			return "decide.after_backoff"
-		case first == AuthConfig:
-			return "decide.credentials"
-		case two[APNConfig] && !k.sessionCauseKnown():
-			return "decide.esm_cause"
-		case two[APNConfig]:
-			return "decide.apn"
-		case k.sessionCauseKnown():
-			return "decide.platform"
-		}
-		return "decide.next_activation"
-	case LayerPath:
-		if two[CloudUnreachable] {
-			return "decide.second_host"
-		}
-		if stop {
-			return "decide.next_activation"
-		}
-		return "decide.probes"
-	case LayerService:
-		return "decide.second_host"
 	}
 	if k.port.value.State == "unreadable" {
 		return "decide.board"

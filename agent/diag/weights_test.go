@@ -105,7 +105,7 @@ func TestEveryClassHasAPriorAnActorAndALayer(t *testing.T) {
 		}
 	}
 	for _, c := range Classes {
-		if whoActs[c] == "" {
+		if ClassTable[c].Who == "" {
 			t.Errorf("nobody acts on %s", c)
 		}
 		if c == SuspendedUnspecified || c == Healthy || c == Ambiguous {

@@ -122,6 +122,12 @@ type Context struct {
 		Onset                string    `json:"onset,omitempty"`
 	} `json:"history,omitempty"`
 	Neighbours *protocol.Neighbours `json:"neighbours,omitempty"`
+	Host       *struct {
+		Interface    *string `json:"interface,omitempty"` // "" or "none": there is none
+		Up           *bool   `json:"up,omitempty"`
+		Address      *string `json:"address,omitempty"`
+		DefaultRoute *bool   `json:"default_route,omitempty"`
+	} `json:"host,omitempty"` // what the kernel says of the data interface
 }
 
 // Read reads cases from r: a JSON array of cases, or a single case. Errors name
@@ -307,7 +313,7 @@ func (c Case) Observations() []diag.Observation {
 		recorded = recorded || e.Fact != nil
 		e.observe(see)
 	}
-	if recorded && x.Probes == nil && x.Counters == nil {
+	if recorded && x.Probes == nil && x.Counters == nil && x.Host == nil {
 		return out // the recording ends at the moment judged
 	}
 	at.Mono += step
@@ -345,6 +351,19 @@ func (x *Context) before(see func(string, any)) {
 }
 
 func (x *Context) after(see func(string, any)) {
+	if h := x.Host; h != nil {
+		i := diag.Interface{Present: true, UpUnknown: h.Up == nil, AddrUnknown: h.Address == nil, NoRoute: h.DefaultRoute != nil && !*h.DefaultRoute}
+		if h.Interface != nil {
+			i.Name, i.Present = *h.Interface, *h.Interface != "" && *h.Interface != "none"
+		}
+		if h.Up != nil {
+			i.Up = *h.Up
+		}
+		if h.Address != nil {
+			i.Addr = *h.Address
+		}
+		see("host", i)
+	}
 	for _, p := range x.Probes {
 		see("probe:"+p.Probe, p.fact())
 	}

@@ -268,6 +268,9 @@ type ContextState struct {
 	CID    int
 	Active bool
 	Addr   string
+	// ByAddress: told by its address alone (+CGPADDR), which some firmware keeps
+	// showing after the session is lost.
+	ByAddress bool `json:",omitempty"`
 }
 
 // ContextConfig is one line of +CGDCONT? or of +QICSGP. The password is never kept.

@@ -40,7 +40,7 @@ func parseCGPADDR(l line) []Fact {
 		return nil
 	}
 	addr := l.str(1)
-	return one(ContextState{CID: cid, Active: usableAddr(addr), Addr: addr})
+	return one(ContextState{CID: cid, Active: usableAddr(addr), Addr: addr, ByAddress: true})
 }
 
 // usableAddr tells an address from the placeholders of a context without one.

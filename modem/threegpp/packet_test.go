@@ -45,8 +45,8 @@ func TestContextEvents(t *testing.T) {
 func TestContextReplies(t *testing.T) {
 	runReplies(t, []asked{
 		{"ME906E", "AT+CGACT?", []string{"+CGACT: 1,1", "+CGACT: 2,0", "OK"}, []Fact{ContextState{CID: 1, Active: true}, ContextState{CID: 2}, Done{"+CGACT?"}}},
-		{"L610", "AT+CGPADDR=1", []string{`+CGPADDR: 1,"10.77.3.145"`, "OK"}, []Fact{ContextState{CID: 1, Active: true, Addr: "10.77.3.145"}, Done{"+CGPADDR=1"}}},
-		{"no address", "AT+CGPADDR=1", []string{`+CGPADDR: 1,"0.0.0.0"`, "OK"}, []Fact{ContextState{CID: 1, Addr: "0.0.0.0"}, Done{"+CGPADDR=1"}}},
+		{"L610", "AT+CGPADDR=1", []string{`+CGPADDR: 1,"10.77.3.145"`, "OK"}, []Fact{ContextState{CID: 1, Active: true, Addr: "10.77.3.145", ByAddress: true}, Done{"+CGPADDR=1"}}},
+		{"no address", "AT+CGPADDR=1", []string{`+CGPADDR: 1,"0.0.0.0"`, "OK"}, []Fact{ContextState{CID: 1, Addr: "0.0.0.0", ByAddress: true}, Done{"+CGPADDR=1"}}},
 		{"EG25", "AT+QIACT?", []string{`+QIACT: 1,1,1,"10.63.118.204"`, "OK"}, []Fact{ContextState{CID: 1, Active: true, Addr: "10.63.118.204"}, Done{"+QIACT?"}}},
 		{"SIM7080", "AT+CNACT?", []string{`+CNACT: 0,1,"10.1.2.3"`, `+CNACT: 1,0,"0.0.0.0"`, "OK"}, []Fact{
 			ContextState{CID: 0, Active: true, Addr: "10.1.2.3"}, ContextState{CID: 1, Addr: "0.0.0.0"}, Done{"+CNACT?"}}},
