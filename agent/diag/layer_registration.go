@@ -66,7 +66,7 @@ func (k *sight) judgeRegistration(h *hits) GateState {
 			h.add("manual_operator", k.operator.src)
 		}
 	}
-	if state == GateFailed && len(*h) == before {
+	if state == GateFailed && len(*h) == before && k.heard() != no {
 		h.add("not_registered", firstOf(src, k.cell.src, k.service.src, k.operator.src, "at"))
 	}
 	return state

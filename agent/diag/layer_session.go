@@ -55,7 +55,7 @@ func (k *sight) judgeSession(h *hits) GateState {
 	case yes:
 		return GatePassed
 	case no:
-		if len(*h) == before {
+		if len(*h) == before && k.registered() != no {
 			h.add("session_down", k.sessionUp.src)
 		}
 		return GateFailed
