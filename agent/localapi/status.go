@@ -29,7 +29,7 @@ type Status struct {
 	Update    *Update        `json:"update,omitempty"` // nil: no updates over the air
 	Uplink    Uplink         `json:"uplink"`
 	Whitelist bool           `json:"whitelist,omitempty"` // taken for a card that reaches listed hosts only (定向)
-	Troubles  []Trouble      `json:"troubles"` // the agent's own: full disk, unreadable config reload, held port
+	Troubles  []Trouble      `json:"troubles"`            // the agent's own: full disk, unreadable config reload, held port
 }
 
 // Finding is one fault, standing or past.
