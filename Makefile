@@ -46,7 +46,8 @@ sbom: ## bill of materials and licences of every target into dist/
 # which needs cgo and gcc, for this run only. TestRacedPackages keeps the list true.
 RACED := agent agent/board agent/cli agent/demo agent/device agent/localapi agent/localapi/view agent/metertest agent/outbox \
 	agent/probe agent/text agent/update/install agent/uplink agent/web \
-	modem modem/at modem/cmd/modemsim modem/modemtest
+	modem modem/at modem/cmd/modemsim modem/modemtest \
+	protocol/backend/store
 
 test: ## everything, after installing what the tests use (needs root for that)
 	@scripts/test-deps.sh

@@ -131,3 +131,27 @@ func TestDeviceReachesNoSimulator(t *testing.T) {
 		}
 	}
 }
+
+// The backend's side and its libraries are in the same module and in no device: the
+// linker's own list says so, for the device's operating system.
+func TestDeviceLinksNoBackend(t *testing.T) {
+	list := func(pkg string) string {
+		cmd := exec.Command("go", "list", "-deps", pkg)
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm", "CGO_ENABLED=0")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	backend, device := list("../protocol/backend/store"), list("../agent/cmd/cellwarden")
+	for _, name := range []string{module + "protocol/backend", "github.com/jackc", "modernc.org", "github.com/pressly/goose", "github.com/eclipse/paho.golang",
+		"github.com/rabbitmq", "github.com/invopop", "github.com/santhosh-tekuri", "database/sql"} {
+		if strings.Contains(device, "\n"+name) {
+			t.Errorf("the device's binary links %s", name)
+		}
+	}
+	if !strings.Contains(backend, "\ngithub.com/jackc") || !strings.Contains(device, "\n"+module+"agent/core\n") {
+		t.Fatal("the lists are not what they should be")
+	}
+}

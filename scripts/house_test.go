@@ -90,6 +90,10 @@ var arrows = map[string][]string{
 	"agent/cmd/demo":            top,
 	"agent/demo":                top,
 	"modem/cmd/modemsim":        {"modem/modemtest"},
+
+	// The other end of the wire: the operator's backend. No device has it.
+	"protocol/backend/store":       {"protocol"},
+	"protocol/backend/backendtest": {},
 }
 
 // top marks what stands above all and wires it together.

@@ -14,10 +14,11 @@ import (
 // notRaced are packages that start goroutines and still run without the race detector,
 // with the reason.
 var notRaced = map[string]string{
-	"agent/e2e":             "its goroutines only wait for the built binary, which is another process",
-	"agent/board/boardtest": "helpers without tests of their own; they run in the tests of agent/board",
-	"agent/cmd/cellwarden":  "the binary itself: its tests start it as a process",
-	"scripts":               "no goroutine beside those of go test",
+	"agent/e2e":                    "its goroutines only wait for the built binary, which is another process",
+	"agent/board/boardtest":        "helpers without tests of their own; they run in the tests of agent/board",
+	"agent/cmd/cellwarden":         "the binary itself: its tests start it as a process",
+	"protocol/backend/backendtest": "helpers without tests of their own",
+	"scripts":                      "no goroutine beside those of go test",
 }
 
 // The list of the Makefile names every package whose code or tests start goroutines or
