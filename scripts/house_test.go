@@ -61,7 +61,8 @@ var arrows = map[string][]string{
 	"agent/machine/evadts": {"agent/machine/crc16"},
 	"agent/machine/audit":  {"agent/machine/evadts", "agent/instant"},
 	"agent/machine/dex":    {"agent/machine/crc16"},
-	"agent/machine/line":   {"agent/machine/dex"},
+	"agent/machine/ddcmp":  {"agent/machine/crc16"},
+	"agent/machine/line":   {"agent/machine/dex", "agent/machine/ddcmp"},
 	"agent/machine/vmcsim": {},
 
 	// The machine's hardware as functions; what a probe or a question of the time is
@@ -106,7 +107,8 @@ var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/boar
 // a modem said can be replayed for ever.
 var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
 	"agent/diag", "agent/meter", "agent/record", "agent/core", "agent/update",
-	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "agent/machine/dex"}
+	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "agent/machine/dex",
+	"agent/machine/ddcmp"}
 
 // impure are packages of the standard library that a pure package does not
 // import, and why. A name stands for what is below it too.

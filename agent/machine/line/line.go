@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"cellwarden/agent/machine/ddcmp"
 	"cellwarden/agent/machine/dex"
 )
 
@@ -150,6 +151,38 @@ func (d *dexSession) Gone(now time.Duration) []effect { return d.take(d.Session.
 // DEX reads one audit over DEX. It closes port.
 func DEX(ctx context.Context, port io.ReadWriteCloser, id dex.ID, rev dex.Revision, keep func([]byte) error) dex.End {
 	d := &dexSession{Session: dex.New(id, rev, 0)}
+	run(ctx, port, d, keep)
+	return d.end
+}
+
+// ddcmpSession is a ddcmp.Session for run.
+type ddcmpSession struct {
+	*ddcmp.Session
+	end ddcmp.End
+}
+
+func (d *ddcmpSession) take(list []ddcmp.Effect) (out []effect) {
+	for _, e := range list {
+		if e.End != nil {
+			d.end = *e.End
+		}
+		out = append(out, effect{send: e.Send, store: e.Store, over: e.End != nil})
+	}
+	return out
+}
+
+func (d *ddcmpSession) Bytes(now time.Duration, b []byte) []effect {
+	return d.take(d.Session.Bytes(now, b))
+}
+func (d *ddcmpSession) Tick(now time.Duration) []effect { return d.take(d.Session.Tick(now)) }
+func (d *ddcmpSession) Stored(now time.Duration, ok bool) []effect {
+	return d.take(d.Session.Stored(now, ok))
+}
+func (d *ddcmpSession) Gone(now time.Duration) []effect { return d.take(d.Session.Gone(now)) }
+
+// DDCMP reads one audit over DDCMP. wall is what the time is. It closes port.
+func DDCMP(ctx context.Context, port io.ReadWriteCloser, codes ddcmp.Codes, wall time.Time, keep func([]byte) error) ddcmp.End {
+	d := &ddcmpSession{Session: ddcmp.New(codes, wall, 0)}
 	run(ctx, port, d, keep)
 	return d.end
 }
