@@ -17,6 +17,7 @@ import (
 	"cellwarden/agent/core"
 	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
+	"cellwarden/agent/flash"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
@@ -62,7 +63,7 @@ type loop struct {
 	line     *line
 	mender   mender
 	prober   *prober
-	saver    *stateDir
+	saver    *flash.StateDir
 	block    *board.Block
 	updates  *updater // nil: its directory cannot be used
 
@@ -491,7 +492,7 @@ func (l *loop) finish() {
 	if err := l.budget.close(); err != nil {
 		l.log.Error("the day's traffic not kept", "error", err)
 	}
-	l.saver.close()
+	l.saver.Close()
 }
 
 // troubles are the agent's own: what is wrong with it and since when, by the
@@ -517,9 +518,9 @@ func (t troubles) file(part string, err error, at instant.Instant) {
 	switch {
 	case err == nil:
 		delete(t, part)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, board.ErrDiskFull):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, flash.ErrDiskFull):
 		t.set(part, "disk_full", at, where)
-	case errors.Is(err, syscall.EROFS), errors.Is(err, board.ErrReadOnly):
+	case errors.Is(err, syscall.EROFS), errors.Is(err, flash.ErrReadOnly):
 		t.set(part, "disk_readonly", at, where)
 	default:
 		t.set(part, "unknown", at, err.Error())

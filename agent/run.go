@@ -22,6 +22,7 @@ import (
 	"cellwarden/agent/core"
 	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
+	"cellwarden/agent/flash"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/outbox"
@@ -83,8 +84,8 @@ func Run(ctx context.Context, o Options) error {
 // newLoop builds the loop with its core from what was kept.
 func newLoop(o Options, id string, q *queue) (*loop, error) {
 	cfg := o.Config
-	files, kept := openState(cfg.Store.Dir, runDir(cfg), o.Log)
-	salt, err := files.salt()
+	files := flash.OpenStateDir(flash.OS{}, cfg.Store.Dir, runDir(cfg), o.Log)
+	salt, err := files.Salt()
 	if err != nil {
 		return nil, err
 	}
@@ -114,15 +115,15 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 	}
 	events := make(chan core.Event, eventQueue)
 	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), over: make(chan struct{}), queue: q,
-		line: newLine(o.Hardware, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), prober: newProber(o.Hardware, events), saver: files, block: board.NewBlock(files.runOrDir(), cfg.Data.Interfaces),
-		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
+		line: newLine(o.Hardware, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), prober: newProber(o.Hardware, events), saver: files, block: board.NewBlock(files.Run(), cfg.Data.Interfaces),
+		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.Load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
 	copt.Tally = l.tally
 	if cfg.Modem.SMSDelete == "read" {
 		l.line.mailbox = &mailbox{log: o.Log}
 	}
-	if l.core, err = startCore(copt, o, files, kept); err != nil {
+	if l.core, err = startCore(copt, o, files, files.Meters()); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -143,16 +144,16 @@ func runDir(cfg config.Config) string {
 
 // startCore restores core and meter. A kept state that cannot be read is set
 // aside and the agent starts anew: it must measure, whatever a power cut did.
-func startCore(copt core.Options, o Options, files *stateDir, meters [][]byte) (*core.Core, error) {
+func startCore(copt core.Options, o Options, files *flash.StateDir, meters [][]byte) (*core.Core, error) {
 	m, err := meter.RestoreNewest(copt.Meter, meters...)
 	if err != nil && slices.ContainsFunc(meters, func(b []byte) bool { return len(b) > 0 }) {
 		o.Log.Warn("the meter's state cannot be read; it begins anew", "error", err)
 	}
 	now := o.Hardware.Now()
-	kept := files.load("core")
+	kept := files.Load("core")
 	c, err := core.New(copt, now, kept, m)
 	if err != nil && kept != nil {
-		files.setAside("core", err)
+		files.SetAside("core", err)
 		c, err = core.New(copt, now, nil, m)
 	}
 	return c, err
@@ -281,9 +282,9 @@ func (l *loop) newUplink(o Options, id string) *uplink.Uplink {
 	u := o.Config.Uplink
 	files := l.saver
 	var state uplink.State
-	if data := files.load("uplink"); data != nil {
+	if data := files.Load("uplink"); data != nil {
 		if err := json.Unmarshal(data, &state); err != nil {
-			files.setAside("uplink", err)
+			files.SetAside("uplink", err)
 		}
 	}
 	timing := o.Timing

@@ -17,6 +17,7 @@ import (
 	"cellwarden/agent/board"
 	"cellwarden/agent/config"
 	"cellwarden/agent/core"
+	"cellwarden/agent/flash"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/probe"
@@ -71,7 +72,7 @@ func (l *loop) newUpdater(o Options) (*updater, error) {
 	}
 	u := &updater{loop: l, offers: make(chan offered, 4), poke: make(chan struct{}, 1),
 		after: cfg.Update.ConfirmAfter.Std()}
-	h := install.Host{Dir: d, Package: launch.PackageVersion(o.Version), Version: o.Version, Exe: "/proc/self/exe", Target: board.Build,
+	h := install.Host{Dir: d, Package: launch.PackageVersion(o.Version), Version: o.Version, Exe: flash.OwnExe, Target: board.Build,
 		Policy: update.Policy{From: from, To: to, Zone: planZone(cfg.Plan), DayBytes: int64(cfg.Update.DailyBudgetBytes), UntilPercent: cfg.Update.UntilPercent},
 		Line:   u.line(o.overData()), Need: u.works, Runs: launch.SaysVersion, Report: u.report, Spent: u.spent,
 		Dial: func(ctx context.Context, host string, port uint16) (net.Conn, error) {
@@ -81,7 +82,7 @@ func (l *loop) newUpdater(o Options) (*updater, error) {
 			}
 			return dialFor(cfg, iface).Connect(ctx, host, port)
 		}}
-	if err := launch.Private(cfg.Store.Dir, d.Path); err != nil && cfg.Update.RootFile != "" {
+	if err := flash.Private(cfg.Store.Dir, d.Path); err != nil && cfg.Update.RootFile != "" {
 		l.log.Error("updates are off: what they write could be changed before it starts", "error", err)
 	} else if f := cfg.Update.RootFile; f != "" {
 		if h.Root, err = readRoot(f); err != nil {

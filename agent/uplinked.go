@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"cellwarden/agent/core"
+	"cellwarden/agent/flash"
 	"cellwarden/agent/uplink"
 	"cellwarden/protocol"
 )
 
 // fromUplink turns the uplink's events into the core's. It is called from the
 // uplink's goroutine.
-func (l *loop) fromUplink(e uplink.Event, files *stateDir) {
+func (l *loop) fromUplink(e uplink.Event, files *flash.StateDir) {
 	at := l.at()
 	tell := func(link core.Link, addr string) {
 		link.OverData = l.overData(addr)

@@ -51,11 +51,13 @@ var arrows = map[string][]string{
 	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 
 	"agent/config":          {"agent/diag", "protocol", "firmware-targets"},
-	"agent/board":           {"agent/diag", "agent/instant", "agent/meter", "firmware-targets"},
+	"agent/board":           {"agent/diag", "agent/flash", "agent/instant", "agent/meter", "firmware-targets"},
 	"agent/board/boardtest": {},
 	"agent/probe":           {"agent/diag", "agent/instant"},
-	"agent/outbox":          {},
-	"agent/uplink":          {"agent/instant", "agent/outbox", "protocol"},
+	"agent/flash":           {},
+	"agent/flash/flashtest": {"agent/flash"},
+	"agent/outbox":          {"agent/flash"},
+	"agent/uplink":          {"agent/flash", "agent/instant", "agent/outbox", "protocol"},
 
 	"agent/machine/crc16":  {},
 	"agent/machine/evadts": {"agent/machine/crc16"},
@@ -71,8 +73,8 @@ var arrows = map[string][]string{
 		"firmware-targets", "modem", "modem/at", "modem/profile", "modem/threegpp"},
 
 	"agent/update":         {"protocol"},
-	"agent/update/install": {"agent/update", "protocol"},
-	"agent/update/launch":  {"agent/config", "agent/update/install", "protocol"},
+	"agent/update/install": {"agent/flash", "agent/update", "protocol"},
+	"agent/update/launch":  {"agent/config", "agent/flash", "agent/update/install", "protocol"},
 
 	"agent/localapi":         {"agent/core", "agent/diag", "protocol"},
 	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "agent/text", "protocol"},
@@ -82,7 +84,7 @@ var arrows = map[string][]string{
 	"agent/web/doctor/wasm":  {"agent/web/doctor"},
 	"agent/web/doctor/build": {},
 	"agent/web":              {"agent/localapi", "agent/localapi/view", "agent/text"},
-	"agent/cli":              {"agent/clean", "agent/diag", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
+	"agent/cli":              {"agent/clean", "agent/diag", "agent/flash", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
 
 	"agent":                top,
 	"agent/cmd/cellwarden": {"agent", "agent/cli"},
@@ -101,7 +103,7 @@ var arrows = map[string][]string{
 var top = []string{"*"}
 
 // simulators are for tests, the demo and hands-on use; never in the agent.
-var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/board/boardtest", "agent/localapi/fixture"}
+var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/board/boardtest", "agent/flash/flashtest", "agent/localapi/fixture"}
 
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cellwarden/agent/flash"
 )
 
 // OwnMark is set on each socket of the agent (SO_MARK), so that a Block lets it
@@ -87,7 +89,7 @@ func (b *Block) Settle() error {
 		return errors.New("board: block: no interface of data.interfaces can be named to nft; write names, or patterns that end in *")
 	}
 	// The marker first: a crash in between takes away what is not there.
-	if err := os.WriteFile(b.marker, nil, 0o600); err != nil {
+	if err := flash.Mark(flash.OS{}, b.marker); err != nil {
 		return fmt.Errorf("board: block: %w", err)
 	}
 	if err := nft(b.script()); err != nil {

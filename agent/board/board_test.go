@@ -2,12 +2,10 @@ package board
 
 import (
 	"encoding/binary"
-	"errors"
 	"os"
 	"path/filepath"
 	"sort"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -84,79 +82,6 @@ func TestClockRuns(t *testing.T) {
 	}
 	if !b.Trusted || b.Wall.Sub(told) > time.Minute || c.Source() != TimeCloud {
 		t.Errorf("told %v, now %v by %q", told, b.Wall, c.Source())
-	}
-}
-
-func TestWriteFileAtomic(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "state")
-	if b, err := ReadState(path); b != nil || err != nil {
-		t.Errorf("nothing there: %q, %v", b, err)
-	}
-	for _, content := range []string{"one", "the second, longer", "3"} {
-		if err := WriteFileAtomic(path, []byte(content)); err != nil {
-			t.Fatal(err)
-		}
-		if b, err := ReadState(path); err != nil || string(b) != content {
-			t.Errorf("%q, %v", b, err)
-		}
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if err := SetAside(path); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := os.ReadFile(path + ".bad"); err != nil || string(b) != "3" {
-		t.Errorf("%q, %v", b, err)
-	}
-	if err := SetAside(path); err != nil {
-		t.Errorf("nothing to set aside: %v", err)
-	}
-	if _, err := ReadState(dir); err == nil || !strings.Contains(err.Error(), "not a file") {
-		t.Errorf("a directory: %v", err)
-	}
-	if err := os.Truncate(path+".bad", MaxStateBytes+1); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadState(path + ".bad"); err == nil || !strings.Contains(err.Error(), "at most 1048576") {
-		t.Errorf("a huge file: %v", err)
-	}
-}
-
-// A full and a read-only file system, for real: tmpfs of one page.
-func TestFullAndReadOnlyDisks(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED, NOT PROVED: mounting a tiny tmpfs needs root")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8k"); err != nil {
-		t.Skipf("SKIPPED, NOT PROVED: no tmpfs here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	path := filepath.Join(dir, "state")
-	if err := WriteFileAtomic(path, []byte("good")); err != nil {
-		t.Fatal(err)
-	}
-	err := WriteFileAtomic(path, make([]byte, 64<<10))
-	if !errors.Is(err, ErrDiskFull) || !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free some") {
-		t.Errorf("full: %v", err)
-	}
-	if b, err := ReadState(path); err != nil || string(b) != "good" {
-		t.Errorf("the old state did not survive: %q, %v", b, err)
-	}
-	if _, err := os.Stat(path + ".tmp"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a half file was left on the full disk: %v", err)
-	}
-	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := WriteFileAtomic(path, []byte("x")); !errors.Is(err, ErrReadOnly) {
-		t.Errorf("read-only: %v", err)
 	}
 }
 

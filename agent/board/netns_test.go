@@ -10,6 +10,7 @@ import (
 
 	"cellwarden/agent/board"
 	"cellwarden/agent/board/boardtest"
+	"cellwarden/agent/flash"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
 	"cellwarden/protocol"
@@ -91,14 +92,14 @@ func TestKillAndRestoreOnTheSameInterface(t *testing.T) {
 	for range 5 {
 		s.p.Exchange(1000, 50_000)
 		s.look()
-		if err := board.WriteFileAtomic(path, s.m.Snapshot()); err != nil {
+		if err := flash.WriteFile(flash.OS{}, path, s.m.Snapshot()); err != nil {
 			t.Fatal(err)
 		}
 		s.p.Exchange(1000, 70_000) // counted by a process that then dies
 		s.look()
 		s.m = nil
 		s.p.Exchange(1000, 90_000) // while none runs
-		kept, err := board.ReadState(path)
+		kept, err := flash.ReadFile(flash.OS{}, path)
 		if err != nil {
 			t.Fatal(err)
 		}

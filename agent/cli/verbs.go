@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 
 	"cellwarden/agent/diag"
+	"cellwarden/agent/flash"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/localapi/view"
 	"cellwarden/agent/text"
@@ -218,28 +218,12 @@ func bundle(ctx context.Context, args []string, env Env) int {
 		}
 		return exitOK
 	}
-	size, err := writeWhole(*out, func(w io.Writer) error { return record(ctx, w) })
+	size, err := flash.Export(*out, func(w io.Writer) error { return record(ctx, w) })
 	if err != nil {
 		return env.fail(lang, err)
 	}
 	fmt.Fprintln(env.Stderr, text.T(lang, "ui.bundle_done", *out, view.Bytes(uint64(size))))
 	return exitOK
-}
-
-// writeWhole leaves either the whole file or none: an export that broke off
-// must not be taken for one.
-func writeWhole(name string, write func(io.Writer) error) (int64, error) {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".cellwarden-*")
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(tmp.Name()) // gone already when all went well
-	err = write(tmp)
-	size, seekErr := tmp.Seek(0, io.SeekCurrent)
-	if err := errors.Join(err, seekErr, tmp.Sync(), tmp.Close()); err != nil {
-		return 0, err
-	}
-	return size, os.Rename(tmp.Name(), name)
 }
 
 func confirm(ctx context.Context, args []string, env Env) int {

@@ -25,7 +25,7 @@ func foreignCore(t testing.TB, snapshot []byte) (*Core, error) {
 }
 
 // maxKept is what the snapshot may grow to, whatever is sent: a flash of 4 MB writes it
-// some times a day, and board.MaxStateBytes reads no more than 1 MB back.
+// some times a day, and flash.MaxStateBytes reads no more than 1 MB back.
 const maxKept = 64 << 10
 
 // sound is what must hold after any event: what is to be sent can be sent, what is

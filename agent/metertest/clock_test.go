@@ -20,6 +20,7 @@ import (
 	"cellwarden/agent/config"
 	"cellwarden/agent/device"
 	"cellwarden/agent/diag"
+	"cellwarden/agent/flash"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
@@ -267,7 +268,7 @@ func (in *inside) onFlash() uint64 {
 	if err := os.WriteFile(copied, data, 0o600); err != nil {
 		in.t.Fatal(err)
 	}
-	slots, kept, err := board.OpenSlots(copied, 0)
+	slots, kept, err := flash.OpenSlots(flash.OS{}, copied, 0)
 	if err != nil {
 		in.t.Fatal(err)
 	}
@@ -294,7 +295,7 @@ func yearOld(t *testing.T, now time.Time, state string) {
 	if err := os.Mkdir(state, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	slots, _, err := board.OpenSlots(filepath.Join(state, "meter.state"), 0)
+	slots, _, err := flash.OpenSlots(flash.OS{}, filepath.Join(state, "meter.state"), 0)
 	if err == nil {
 		err = slots.Write(m.Snapshot())
 	}

@@ -3,33 +3,37 @@ package outbox
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+
+	"cellwarden/agent/flash"
+	"cellwarden/agent/flash/flashtest"
 )
 
 var event300 = bytes.Repeat([]byte("0123456789"), 30)
 
 // pageCounter counts what is written, in whole pages, as a file system does.
 type pageCounter struct {
-	FS
+	flash.FS
 	pages int
 }
 
 type pageFile struct {
-	File
+	flash.File
 	c *pageCounter
 }
 
-func (c *pageCounter) Open(name string, write bool) (File, error) {
+func (c *pageCounter) Open(name string, write bool) (flash.File, error) {
 	f, err := c.FS.Open(name, write)
 	return pageFile{f, c}, err
 }
 
-func (c *pageCounter) Create(name string) (File, error) {
-	f, err := c.FS.Create(name)
+func (c *pageCounter) Create(name string, mode fs.FileMode) (flash.File, error) {
+	f, err := c.FS.Create(name, mode)
 	return pageFile{f, c}, err
 }
 
@@ -43,7 +47,7 @@ func (f pageFile) WriteAt(b []byte, off int64) (int, error) {
 func benchAppend(b *testing.B, group int) {
 	dir := b.TempDir()
 	full(b, dir)
-	c := &pageCounter{FS: osFS{}}
+	c := &pageCounter{FS: flash.OS{}}
 	o, _, err := Open(dir, Options{FS: c})
 	if err != nil {
 		b.Fatal(err)
@@ -69,7 +73,7 @@ func benchAppend(b *testing.B, group int) {
 
 // full fills a store until it evicts.
 func full(b *testing.B, dir string) {
-	o, _, err := Open(dir, Options{FS: lazyFS{osFS{}}})
+	o, _, err := Open(dir, Options{FS: lazyFS{flash.OS{}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -95,7 +99,7 @@ func BenchmarkAppendGroup32(b *testing.B) { benchAppend(b, 32) }
 func backlog(b testing.TB, n int) string {
 	b.Helper()
 	dir := b.TempDir()
-	o, _, err := Open(dir, Options{CapBytes: int64(n)*400 + 8<<20, FS: lazyFS{osFS{}}})
+	o, _, err := Open(dir, Options{CapBytes: int64(n)*400 + 8<<20, FS: lazyFS{flash.OS{}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -119,19 +123,19 @@ func backlog(b testing.TB, n int) string {
 }
 
 // lazyFS does not sync: only to prepare a backlog quickly.
-type lazyFS struct{ FS }
+type lazyFS struct{ flash.FS }
 
-type lazyFile struct{ File }
+type lazyFile struct{ flash.File }
 
 func (lazyFile) Sync() error { return nil }
 
-func (l lazyFS) Open(name string, write bool) (File, error) {
+func (l lazyFS) Open(name string, write bool) (flash.File, error) {
 	f, err := l.FS.Open(name, write)
 	return lazyFile{f}, err
 }
 
-func (l lazyFS) Create(name string) (File, error) {
-	f, err := l.FS.Create(name)
+func (l lazyFS) Create(name string, mode fs.FileMode) (flash.File, error) {
+	f, err := l.FS.Create(name, mode)
 	return lazyFile{f}, err
 }
 
@@ -249,7 +253,7 @@ func TestFlashPerRecord(t *testing.T) {
 	// What the block layer adds is measured in the bench; this is the agent's share.
 	for _, c := range []struct{ group, most int }{{1, 4200}, {32, 400}} {
 		t.Run(fmt.Sprint("groups of ", c.group), func(t *testing.T) {
-			fs := &pageCounter{FS: newCrashFS(1)}
+			fs := &pageCounter{FS: flashtest.New(1)}
 			o := mustOpen(t, "/s", Options{FS: fs, CapBytes: 16 << 20})
 			put(t, o, Event, "the segment is there")
 			commit(t, o)

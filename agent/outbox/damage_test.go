@@ -4,17 +4,21 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"cellwarden/agent/flash/flashtest"
 )
 
 // stored is a store in memory with n accepted records of all priorities in several
 // segments, and what they were.
-func stored(t testing.TB, n int) (*crashFS, map[uint64]Record) {
+func stored(t testing.TB, n int) (*flashtest.FS, map[uint64]Record) {
 	t.Helper()
-	fs := newCrashFS(1)
+	fs := flashtest.New(1)
 	o := mustOpen(t, "/s", small(fs))
 	for i := range n {
 		put(t, o, Priority(i%3%2+2), strings.Repeat(fmt.Sprint(i, "."), 1+i%40))
@@ -39,7 +43,7 @@ func stored(t testing.TB, n int) (*crashFS, map[uint64]Record) {
 // survey opens a damaged store and checks what always holds: what comes out is what
 // went in, in order; what does not is covered by a gap; no number is drawn again;
 // and new records are accepted. It returns how many records are lost.
-func survey(t testing.TB, fs *crashFS, all map[uint64]Record, name string) (lost int, rep Report) {
+func survey(t testing.TB, fs *flashtest.FS, all map[uint64]Record, name string) (lost int, rep Report) {
 	t.Helper()
 	o, rep, err := Open("/s", small(fs))
 	if err != nil {
@@ -107,25 +111,27 @@ func survey(t testing.TB, fs *crashFS, all map[uint64]Record, name string) (lost
 	return lost, rep
 }
 
-func (c *crashFS) copy() *crashFS {
-	out := newCrashFS(1)
-	for n, i := range c.names {
-		out.names[n] = &inode{data: slices.Clone(i.data), synced: slices.Clone(i.data), dirty: map[int][][]byte{}}
+// segments are the segment files, for damage.
+func segments(fs *flashtest.FS) []*flashtest.Inode {
+	var out []*flashtest.Inode
+	for _, n := range slices.Sorted(maps.Keys(fs.Names)) {
+		if strings.HasPrefix(filepath.Base(n), "seg-") {
+			out = append(out, fs.Names[n])
+		}
 	}
-	out.durable = cloneNames(out.names)
 	return out
 }
 
 func TestAFlippedBitCostsOneRecordAtMost(t *testing.T) {
 	fs, all := stored(t, 24)
 	lostOnes := 0
-	for n, seg := range fs.segments() {
-		if isZero(seg.data) {
+	for n, seg := range segments(fs) {
+		if isZero(seg.Data) {
 			continue
 		}
-		for off := range fs.segments()[n].data {
-			damaged := fs.copy()
-			damaged.segments()[n].data[off] ^= 1 << (off % 8)
+		for off := range segments(fs)[n].Data {
+			damaged := fs.Copy()
+			segments(damaged)[n].Data[off] ^= 1 << (off % 8)
 			lost, rep := survey(t, damaged, all, fmt.Sprintf("segment %d, byte %d", n, off))
 			if lost > 1 || off < sectorSize && lost > 0 || rep.Quarantined > 0 {
 				t.Fatalf("segment %d, byte %d: %d records lost, report %+v", n, off, lost, rep)
@@ -140,19 +146,19 @@ func TestAFlippedBitCostsOneRecordAtMost(t *testing.T) {
 
 func TestAFlippedBitInTheStateOnlyDeliversAgain(t *testing.T) {
 	fs, all := stored(t, 20)
-	for off := range fs.names["/s/state"].data {
-		damaged := fs.copy()
-		damaged.names["/s/state"].data[off] ^= 1 << (off % 8)
+	for off := range fs.Names["/s/state"].Data {
+		damaged := fs.Copy()
+		damaged.Names["/s/state"].Data[off] ^= 1 << (off % 8)
 		if lost, _ := survey(t, damaged, all, fmt.Sprint("byte ", off)); lost > 0 {
 			t.Fatalf("byte %d: %d lost", off, lost)
 		}
 	}
-	damaged := fs.copy()
-	clear(damaged.names["/s/state"].data)
+	damaged := fs.Copy()
+	clear(damaged.Names["/s/state"].Data)
 	if lost, rep := survey(t, damaged, all, "all of it"); lost > 0 || !rep.StateLost || rep.Created {
 		t.Fatalf("state lost: %d records lost, %+v", lost, rep)
 	}
-	delete(damaged.names, "/s/state")
+	delete(damaged.Names, "/s/state")
 	all[21+numberJump] = Record{Seq: 21 + numberJump, Priority: Alert, At: at(3), Payload: []byte("new")}
 	if lost, rep := survey(t, damaged, all, "the file"); lost > 0 || !rep.StateLost {
 		t.Fatalf("state removed: %d records lost, %+v", lost, rep)
@@ -161,11 +167,11 @@ func TestAFlippedBitInTheStateOnlyDeliversAgain(t *testing.T) {
 
 func TestAZeroedOrGarbledSector(t *testing.T) {
 	fs, all := stored(t, 40)
-	for n := range fs.segments() {
-		for s := range len(fs.segments()[n].data) / sectorSize {
+	for n := range segments(fs) {
+		for s := range len(segments(fs)[n].Data) / sectorSize {
 			for _, how := range []string{"zero", "ones"} {
-				damaged := fs.copy()
-				sector := damaged.segments()[n].data[s*sectorSize : (s+1)*sectorSize]
+				damaged := fs.Copy()
+				sector := segments(damaged)[n].Data[s*sectorSize : (s+1)*sectorSize]
 				clear(sector)
 				if how == "ones" {
 					for i := range sector {
@@ -195,13 +201,13 @@ func TestAZeroedOrGarbledSector(t *testing.T) {
 
 func TestTruncationAtEveryByte(t *testing.T) {
 	fs, all := stored(t, 12)
-	for n, seg := range fs.segments() {
-		if isZero(seg.data) {
+	for n, seg := range segments(fs) {
+		if isZero(seg.Data) {
 			continue
 		}
-		for size := range seg.data {
-			damaged := fs.copy()
-			damaged.segments()[n].data = damaged.segments()[n].data[:size]
+		for size := range seg.Data {
+			damaged := fs.Copy()
+			segments(damaged)[n].Data = segments(damaged)[n].Data[:size]
 			o, rep, err := Open("/s", small(damaged))
 			if err != nil || len(rep.Troubles) > 0 {
 				t.Fatalf("segment %d cut to %d: %v %v", n, size, err, rep.Troubles)
@@ -228,8 +234,8 @@ func TestTruncationAtEveryByte(t *testing.T) {
 		if size%64 != 0 && size%slotSize > 8 { // a slot counts as a whole
 			continue
 		}
-		damaged := fs.copy()
-		damaged.names["/s/state"].data = damaged.names["/s/state"].data[:size]
+		damaged := fs.Copy()
+		damaged.Names["/s/state"].Data = damaged.Names["/s/state"].Data[:size]
 		if lost, _ := survey(t, damaged, all, fmt.Sprint("state cut to ", size)); lost > 0 {
 			t.Fatalf("state cut to %d: %d lost", size, lost)
 		}
@@ -239,7 +245,7 @@ func TestTruncationAtEveryByte(t *testing.T) {
 func TestForeignFilesAreSetAsideAndTheRestGoesOn(t *testing.T) {
 	fs, all := stored(t, 20)
 	add := func(name string, data []byte) {
-		fs.names["/s/"+name] = &inode{data: data, synced: data, dirty: map[int][][]byte{}}
+		fs.Put("/s/"+name, data)
 	}
 	other := segHeader{prio: Event, epoch: 77, gen: 900, size: 4096}
 	add("seg-0900", append(other.encode(), make([]byte, 4096-sectorSize)...))
@@ -255,11 +261,11 @@ func TestForeignFilesAreSetAsideAndTheRestGoesOn(t *testing.T) {
 	if lost > 0 || rep.Quarantined != 3 {
 		t.Fatalf("%d lost, report %+v", lost, rep)
 	}
-	if fs.names["/s/notes.txt"] == nil {
+	if fs.Names["/s/notes.txt"] == nil {
 		t.Fatal("a file that is not ours is gone")
 	}
 	kept := 0
-	for n := range fs.names {
+	for n := range fs.Names {
 		if strings.HasPrefix(n, "/s/bad-") {
 			kept++
 		}
@@ -270,10 +276,10 @@ func TestForeignFilesAreSetAsideAndTheRestGoesOn(t *testing.T) {
 }
 
 func TestFullDiskRefusesClearlyDrainsAndGoesOn(t *testing.T) {
-	fs := newCrashFS(1)
+	fs := flashtest.New(1)
 	o := mustOpen(t, "/s", small(fs))
 	fill(t, o, Metric, 12)
-	fs.room = fs.size()
+	fs.Room = fs.Size()
 	var err error
 	n := 0
 	for ; err == nil && n < 100; n++ {
@@ -310,7 +316,7 @@ func TestFullDiskRefusesClearlyDrainsAndGoesOn(t *testing.T) {
 	if err := o.SyncAcks(); err != nil {
 		t.Fatal(err)
 	}
-	fs.room = 0
+	fs.Room = 0
 	commit(t, o)
 	if o.Staged() != 0 || o.Stats().LastError != "" {
 		t.Fatalf("with room again: %+v", o.Stats())
@@ -318,14 +324,14 @@ func TestFullDiskRefusesClearlyDrainsAndGoesOn(t *testing.T) {
 }
 
 func TestAPreallocatedStoreNeedsNoMoreRoom(t *testing.T) {
-	fs := newCrashFS(1)
+	fs := flashtest.New(1)
 	opt := small(fs)
 	opt.Prealloc = true
 	o := mustOpen(t, "/s", opt)
-	if fs.size() != opt.CapBytes {
-		t.Fatalf("%d bytes made, cap %d", fs.size(), opt.CapBytes)
+	if fs.Size() != opt.CapBytes {
+		t.Fatalf("%d bytes made, cap %d", fs.Size(), opt.CapBytes)
 	}
-	fs.room = fs.size()
+	fs.Room = fs.Size()
 	fill(t, o, Metric, 100) // commits must all work
 	fill(t, o, Alert, 100)
 	if s := o.Stats(); s.Evicted == 0 || s.Waiting[Alert] < 50 {
@@ -336,19 +342,19 @@ func TestAPreallocatedStoreNeedsNoMoreRoom(t *testing.T) {
 // A disk that is smaller than the cap: the store takes what is there, keeps to
 // it, and leaves room for others.
 func TestPreallocatingOnASmallDisk(t *testing.T) {
-	fs := newCrashFS(1)
+	fs := flashtest.New(1)
 	opt := small(fs)
 	opt.Prealloc = true
-	fs.room = opt.CapBytes / 2
+	fs.Room = opt.CapBytes / 2
 	o, rep, err := Open("/s", opt)
 	if err != nil || len(rep.Troubles) != 1 || !errors.Is(rep.Troubles[0], syscall.ENOSPC) {
 		t.Fatalf("open: %v, report %+v", err, rep)
 	}
-	left := fs.room - fs.size()
+	left := fs.Room - fs.Size()
 	if want := int64(fullDiskLeaves * o.segSize); left < want {
 		t.Fatalf("%d bytes left for others, want %d", left, want)
 	}
-	fs.room = fs.size() // the others take it
+	fs.Room = fs.Size() // the others take it
 	put(t, o, Event, "sale")
 	put(t, o, Alert, "jam")
 	commit(t, o)
@@ -358,8 +364,8 @@ func TestPreallocatingOnASmallDisk(t *testing.T) {
 }
 
 func TestEmptyDirectoryOnAFullDisk(t *testing.T) {
-	fs := newCrashFS(1)
-	fs.room = 100
+	fs := flashtest.New(1)
+	fs.Room = 100
 	o, rep, err := Open("/s", small(fs))
 	if err != nil || len(rep.Troubles) == 0 || !errors.Is(rep.Troubles[0], syscall.ENOSPC) {
 		t.Fatalf("open: %v, report %+v", err, rep)
@@ -368,10 +374,10 @@ func TestEmptyDirectoryOnAFullDisk(t *testing.T) {
 	if err := o.Commit(); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("commit: %v", err)
 	}
-	if fs.size() > 100 {
-		t.Fatalf("%d bytes left on a disk of 100", fs.size())
+	if fs.Size() > 100 {
+		t.Fatalf("%d bytes left on a disk of 100", fs.Size())
 	}
-	fs.room = 0
+	fs.Room = 0
 	commit(t, o)
 	if got := payloads(o.Peek(1, 0)); got != "1 event sale" {
 		t.Fatalf("with room: %q", got)
@@ -381,7 +387,7 @@ func TestEmptyDirectoryOnAFullDisk(t *testing.T) {
 func TestReadOnlyRemount(t *testing.T) {
 	fs, all := stored(t, 20)
 	o := mustOpen(t, "/s", small(fs))
-	fs.readOnly = true
+	fs.ReadOnly = true
 	put(t, o, Event, "late")
 	if err := o.Commit(); !errors.Is(err, syscall.EROFS) {
 		t.Fatalf("commit: %v", err)
@@ -399,7 +405,7 @@ func TestReadOnlyRemount(t *testing.T) {
 		t.Fatalf("sync acks: %v", err)
 	}
 	// A restart on the read-only disk delivers, and cannot accept.
-	fs.restart(false)
+	fs.Restart(false)
 	o, rep, err := Open("/s", small(fs))
 	if err != nil {
 		t.Fatalf("open: %v", err)
@@ -411,7 +417,7 @@ func TestReadOnlyRemount(t *testing.T) {
 	if err := o.Commit(); !errors.Is(err, syscall.EROFS) {
 		t.Fatalf("commit: %v", err)
 	}
-	fs.readOnly = false
+	fs.ReadOnly = false
 	commit(t, o)
 	if o.Len() != len(all)+1 {
 		t.Fatalf("len %d", o.Len())
@@ -421,11 +427,11 @@ func TestReadOnlyRemount(t *testing.T) {
 func TestAFailedSyncIsWrittenAgain(t *testing.T) {
 	// After a failed fdatasync Linux calls the pages clean: a second fdatasync
 	// alone would report success for data that is not there.
-	fs := newCrashFS(1)
+	fs := flashtest.New(1)
 	o := mustOpen(t, "/s", small(fs))
 	fill(t, o, Event, 1)
 	writes, failing := 0, true
-	fs.fail = func(op, name string) error {
+	fs.Fail = func(op, name string) error {
 		if op == "write" {
 			writes++
 		}
@@ -450,11 +456,11 @@ func TestAFailedSyncIsWrittenAgain(t *testing.T) {
 }
 
 func TestASegmentThatCannotBeWrittenIsLeft(t *testing.T) {
-	fs := newCrashFS(1)
+	fs := flashtest.New(1)
 	o := mustOpen(t, "/s", small(fs))
 	fill(t, o, Event, 2)
 	bad := "/s/" + segName(o.lanes[Event].active().id)
-	fs.fail = func(op, name string) error {
+	fs.Fail = func(op, name string) error {
 		if op == "write" && name == bad {
 			return syscall.EIO
 		}
@@ -470,8 +476,8 @@ func TestASegmentThatCannotBeWrittenIsLeft(t *testing.T) {
 	if tries != writeTries {
 		t.Fatalf("left after %d tries", tries)
 	}
-	fs.fail = nil
-	fs.restart(true)
+	fs.Fail = nil
+	fs.Restart(true)
 	o = mustOpen(t, "/s", small(fs))
 	if recs := o.Peek(9, 1<<20); len(recs) != 3 || string(recs[2].Payload) != "x" || len(o.Gaps()) != 0 {
 		t.Fatalf("after restart: %s, gaps %+v", payloads(recs), o.Gaps())
@@ -488,12 +494,12 @@ func TestAReadErrorThatPassesLosesNothing(t *testing.T) {
 		{"passes", readTries - 1, 3, false},
 		{"stays", 1 << 30, 1, true},
 	} {
-		fs := newCrashFS(1)
+		fs := flashtest.New(1)
 		o := mustOpen(t, "/s", small(fs))
 		fill(t, o, Event, 2)
 		fill(t, o, Alert, 1)
 		bad, left := "/s/"+segName(o.lanes[Event].active().id), c.errors
-		fs.fail = func(op, name string) error {
+		fs.Fail = func(op, name string) error {
 			if op == "read" && name == bad && left > 0 {
 				left--
 				return syscall.EIO

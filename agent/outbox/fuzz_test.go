@@ -3,17 +3,19 @@ package outbox
 import (
 	"slices"
 	"testing"
+
+	"cellwarden/agent/flash/flashtest"
 )
 
 // FuzzOpen opens a store whose files hold anything: it must open, deliver in order,
 // accept, and find the same again.
 func FuzzOpen(f *testing.F) {
 	fs, _ := stored(f, 12)
-	segs := fs.segments()
-	f.Add(segs[0].data, segs[1].data, fs.names["/s/state"].data)
-	f.Add(segs[1].data, segs[0].data, []byte{})
-	f.Add([]byte(segMagic), segs[0].data[:1000], []byte(stateMagic))
-	f.Add([]byte{}, segs[0].data[sectorSize:], fs.names["/s/state"].data[:slotSize])
+	segs := segments(fs)
+	f.Add(segs[0].Data, segs[1].Data, fs.Names["/s/state"].Data)
+	f.Add(segs[1].Data, segs[0].Data, []byte{})
+	f.Add([]byte(segMagic), segs[0].Data[:1000], []byte(stateMagic))
+	f.Add([]byte{}, segs[0].Data[sectorSize:], fs.Names["/s/state"].Data[:slotSize])
 	// A segment of many records with holes, and large numbers.
 	wide := (&segHeader{prio: State, epoch: 5, gen: maxGen / 2, size: 4096, base: maxSeq/2 - 99}).encode()
 	wide = append(wide, make([]byte, 4096-sectorSize)...)
@@ -22,10 +24,10 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Add(wide, wide, []byte{})
 	f.Fuzz(func(t *testing.T, a, b, st []byte) {
-		fs := newCrashFS(1)
+		fs := flashtest.New(1)
 		for name, data := range map[string][]byte{"seg-0000": a, "seg-0001": b, "state": st} {
 			data = slices.Clone(data)
-			fs.names["/s/"+name] = &inode{data: data, synced: slices.Clone(data), dirty: map[int][][]byte{}}
+			fs.Put("/s/"+name, data)
 		}
 		var before int
 		for life := range 2 {

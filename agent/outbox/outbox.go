@@ -7,6 +7,8 @@ import (
 	"io"
 	"path/filepath"
 	"sync"
+
+	"cellwarden/agent/flash"
 )
 
 // Defaults and limits of Options.
@@ -53,7 +55,7 @@ var (
 
 // Options are the settings of a store. Zero values take the defaults.
 type Options struct {
-	FS           FS        // nil: the operating system's
+	FS           flash.FS  // nil: the operating system's
 	CapBytes     int64     // all that the directory may hold
 	SegmentBytes int       // a multiple of 4096; made smaller where fewer than 8 would fit
 	MaxStaged    int       // records, at most 4000; alerts may go 32 over
@@ -128,7 +130,7 @@ type spare struct {
 // Outbox is one open store.
 type Outbox struct {
 	mu      sync.Mutex
-	fs      FS
+	fs      flash.FS
 	dir     string
 	lock    io.Closer
 	closed  bool
@@ -137,7 +139,7 @@ type Outbox struct {
 	maxRecs int // MaxStaged
 
 	st        state
-	stateFile File
+	stateFile flash.File
 	dirty     bool // the state file is behind
 	unsaved   int  // acks since the last attempt to write it
 
@@ -389,7 +391,7 @@ func (o *Outbox) shutAll() error {
 
 func (opt Options) withDefaults() Options {
 	if opt.FS == nil {
-		opt.FS = osFS{}
+		opt.FS = flash.OS{}
 	}
 	if opt.Rand == nil {
 		opt.Rand = rand.Reader

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"cellwarden/agent/flash"
 )
 
 const testBoot = "c0ffee01"
@@ -16,7 +18,7 @@ func at(ms int64) Stamp {
 }
 
 // small is a store with few, small segments: all edges come soon.
-func small(fs FS) Options {
+func small(fs flash.FS) Options {
 	return Options{FS: fs, CapBytes: stateBytes + 12*4096, SegmentBytes: 4096, Rand: bytes.NewReader([]byte{1, 2, 3, 4})}
 }
 
@@ -396,7 +398,7 @@ func TestSecondProcessIsRefusedWithTheCure(t *testing.T) {
 	dir := t.TempDir()
 	mustOpen(t, dir, Options{})
 	_, _, err := Open(dir, Options{})
-	if !errors.Is(err, errLocked) || !strings.Contains(err.Error(), "stop the other process") {
+	if !errors.Is(err, flash.ErrLocked) || !strings.Contains(err.Error(), "stop the other process") {
 		t.Fatalf("second open: %v", err)
 	}
 	_, _, err = Open(dir, Options{CapBytes: 20000})
@@ -449,7 +451,7 @@ func TestSegmentSizeMayChange(t *testing.T) {
 	if err := o.SyncAcks(); err != nil {
 		t.Fatal(err)
 	}
-	names, err := osFS{}.List(dir)
+	names, err := flash.OS{}.List(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -457,7 +459,7 @@ func TestSegmentSizeMayChange(t *testing.T) {
 		if !strings.HasPrefix(n, "seg-") {
 			continue
 		}
-		f, err := osFS{}.Open(dir+"/"+n, false)
+		f, err := flash.OS{}.Open(dir+"/"+n, false)
 		if err != nil {
 			t.Fatal(err)
 		}

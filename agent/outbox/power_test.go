@@ -8,13 +8,15 @@ import (
 	"os"
 	"strconv"
 	"testing"
+
+	"cellwarden/agent/flash/flashtest"
 )
 
 // world is what an honest observer outside knows of a store.
 type world struct {
 	t    *testing.T
 	name string
-	fs   *crashFS
+	fs   *flashtest.FS
 	rng  *rand.Rand
 	o    *Outbox
 	// tight: the smallest cap, long payloads, few acks, so that much is evicted
@@ -33,7 +35,7 @@ type world struct {
 	staged   []uint64            // appended, no good commit since
 }
 
-func newWorld(t *testing.T, name string, fs *crashFS, seed uint64) *world {
+func newWorld(t *testing.T, name string, fs *flashtest.FS, seed uint64) *world {
 	return &world{
 		t: t, name: name, fs: fs, rng: rand.New(rand.NewPCG(seed, 2)), tight: seed%2 == 1,
 		content: map[uint64]string{}, prio: map[uint64]Priority{}, accepted: map[uint64]bool{},
@@ -43,7 +45,7 @@ func newWorld(t *testing.T, name string, fs *crashFS, seed uint64) *world {
 
 func (w *world) fatalf(format string, args ...any) {
 	w.t.Helper()
-	w.t.Fatalf("%s, op %d: %s", w.name, w.fs.ops, fmt.Sprintf(format, args...))
+	w.t.Fatalf("%s, op %d: %s", w.name, w.fs.Ops, fmt.Sprintf(format, args...))
 }
 
 // open opens the store; false if the power went meanwhile.
@@ -56,12 +58,12 @@ func (w *world) open() bool {
 	opt.Rand = bytes.NewReader([]byte{9, 9, 9, 9})
 	o, rep, err := Open("/s", opt)
 	if err != nil {
-		if w.fs.off {
+		if w.fs.Off {
 			return false
 		}
 		w.fatalf("open: %v", err)
 	}
-	if w.fs.off {
+	if w.fs.Off {
 		return false
 	}
 	if rep.Damaged > 0 || rep.Quarantined > 0 || rep.StateLost && len(w.accepted) > 0 || len(rep.Troubles) > 0 {
@@ -100,7 +102,7 @@ func (w *world) step() {
 		when := Stamp{Boot: testBoot, MonoMS: w.now, WallMS: w.rng.Int64(), Trusted: w.rng.IntN(2) == 0}
 		seq, err := w.o.Append(p, when, payload)
 		if err != nil {
-			if !w.fs.off && !errors.Is(err, ErrStaged) {
+			if !w.fs.Off && !errors.Is(err, ErrStaged) {
 				w.fatalf("append: %v", err)
 			}
 			return
@@ -121,7 +123,7 @@ func (w *world) step() {
 		w.o.ReleaseAll()
 	case n < 90:
 		recs := w.o.Peek(1+w.rng.IntN(20), 1<<20)
-		if w.fs.off {
+		if w.fs.Off {
 			return
 		}
 		for _, r := range recs {
@@ -130,7 +132,7 @@ func (w *world) step() {
 			case n == 0:
 				w.o.Take(r.Seq)
 			case n < 3 && !w.tight || r.Seq%8 == 0:
-				if err := w.o.Ack(r.Seq); err != nil && !w.fs.off {
+				if err := w.o.Ack(r.Seq); err != nil && !w.fs.Off {
 					w.fatalf("ack: %v", err)
 				}
 				w.acked[r.Seq] = true
@@ -146,7 +148,7 @@ func (w *world) step() {
 		for _, g := range gaps { // known outside, whether this ends well or not
 			w.dropped[g.Priority] = append(w.dropped[g.Priority], g)
 		}
-		if err := w.o.AckGaps(gaps...); err != nil && !w.fs.off {
+		if err := w.o.AckGaps(gaps...); err != nil && !w.fs.Off {
 			w.fatalf("ack gaps: %v", err)
 		}
 	case n < 96:
@@ -159,7 +161,7 @@ func (w *world) step() {
 			}
 			w.saved()
 		}
-		w.fs.locked = false
+		w.fs.Locked = false
 		w.open()
 	}
 }
@@ -174,7 +176,7 @@ func (w *world) saved() {
 // check compares all that the store holds with what the world knows.
 func (w *world) check() {
 	w.t.Helper()
-	if size := w.fs.size(); size > w.o.cap {
+	if size := w.fs.Size(); size > w.o.cap {
 		w.fatalf("%d bytes on the disk, cap %d", size, w.o.cap)
 	}
 	w.o.ReleaseAll()
@@ -257,7 +259,7 @@ func (w *world) drain() {
 func (w *world) history(steps int) {
 	w.t.Helper()
 	for range steps {
-		if w.fs.off {
+		if w.fs.Off {
 			return
 		}
 		w.step()
@@ -280,25 +282,25 @@ func TestPowerCutAtEveryWrite(t *testing.T) {
 		if seed%40 == 39 { // where CELLWARDEN_LONG asks for it
 			steps = 1000
 		}
-		whole := newWorld(t, "no cut", newCrashFS(seed), seed)
+		whole := newWorld(t, "no cut", flashtest.New(seed), seed)
 		whole.open()
 		whole.history(steps)
 		whole.check()
-		for cut := 1; cut <= whole.fs.ops; cut++ {
-			fs := newCrashFS(seed<<32 + uint64(cut))
-			fs.cutAt = cut
+		for cut := 1; cut <= whole.fs.Ops; cut++ {
+			fs := flashtest.New(seed<<32 + uint64(cut))
+			fs.CutAt = cut
 			w := newWorld(t, fmt.Sprintf("seed %d, cut at %d", seed, cut), fs, seed)
 			if w.open() {
 				w.history(steps)
 			}
 			// Then another life, cut as well: by power, or only the process.
-			fs.restart(fs.rng.IntN(4) > 0)
-			fs.cutAt = fs.ops + 1 + fs.rng.IntN(60)
+			fs.Restart(fs.Rand.IntN(4) > 0)
+			fs.CutAt = fs.Ops + 1 + fs.Rand.IntN(60)
 			if w.open() {
 				w.check()
 				w.history(40)
 			}
-			fs.restart(true)
+			fs.Restart(true)
 			if !w.open() {
 				w.fatalf("did not open")
 			}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"cellwarden/agent/flash"
 )
 
 const (
@@ -35,7 +37,7 @@ type segment struct {
 	first, last uint64
 	lastAt      stamp
 
-	f        File
+	f        flash.File
 	writable bool
 }
 
@@ -170,7 +172,7 @@ func (o *Outbox) fill(s *segment, b []byte, off int) error {
 	return nil
 }
 
-func readZero(f File, b []byte, off int) error {
+func readZero(f flash.File, b []byte, off int) error {
 	n, err := f.ReadAt(b, int64(off))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -270,7 +272,7 @@ func (s *segment) looksCut(b []byte, w *walk) bool {
 }
 
 // open returns the segment's file.
-func (o *Outbox) open(s *segment, write bool) (File, error) {
+func (o *Outbox) open(s *segment, write bool) (flash.File, error) {
 	if s.f != nil && (s.writable || !write) {
 		return s.f, nil
 	}

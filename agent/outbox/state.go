@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"cellwarden/agent/flash"
 )
 
 // Reason says why records are missing.
@@ -358,8 +360,8 @@ func (o *Outbox) openState() error {
 
 // createZero makes a file of n zeros that is durable when it returns. It leaves
 // nothing behind where that fails.
-func (o *Outbox) createZero(name string, n int64) (File, error) {
-	f, err := o.fs.Create(name)
+func (o *Outbox) createZero(name string, n int64) (flash.File, error) {
+	f, err := o.fs.Create(name, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -373,7 +375,7 @@ func (o *Outbox) createZero(name string, n int64) (File, error) {
 }
 
 // fillZero writes zeros from one offset to another and makes them durable.
-func fillZero(f File, from, to int64) error {
+func fillZero(f flash.File, from, to int64) error {
 	zeros := make([]byte, min(to-from, fillBytes))
 	for at := from; at < to; {
 		n, err := f.WriteAt(zeros[:min(to-at, fillBytes)], at)

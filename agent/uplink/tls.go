@@ -14,6 +14,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"cellwarden/agent/flash"
 )
 
 // TLS says how an ssl:// broker is verified and what we show it. Files are read
@@ -260,13 +262,12 @@ type savedSession struct {
 // one full handshake and is not worth an error.
 func newSessionCache(file string) *sessionCache {
 	c := &sessionCache{file: file, sessions: map[string]*tls.ClientSessionState{}}
-	info, err := os.Stat(file)
-	if file == "" || err != nil || info.Size() > maxSessionFile {
+	if file == "" {
 		return c
 	}
-	raw, err := os.ReadFile(file)
+	raw, err := flash.ReadFile(flash.OS{}, file)
 	var saved savedSessions
-	if err != nil || json.Unmarshal(raw, &saved) != nil || len(saved.Sessions) > maxSessions {
+	if err != nil || len(raw) > maxSessionFile || json.Unmarshal(raw, &saved) != nil || len(saved.Sessions) > maxSessions {
 		return c
 	}
 	c.identity = saved.Identity
@@ -340,13 +341,7 @@ func (c *sessionCache) save() error {
 	if err := json.NewEncoder(&buf).Encode(saved); err != nil {
 		return fmt.Errorf("tls sessions: %w", err)
 	}
-	tmp := c.file + ".tmp" // one name: power cuts leave one file, not one each
-	err := os.WriteFile(tmp, buf.Bytes(), 0o600)
-	if err == nil {
-		err = os.Rename(tmp, c.file)
-	}
-	if err != nil {
-		os.Remove(tmp)
+	if err := flash.WriteVolatile(flash.OS{}, c.file, buf.Bytes()); err != nil {
 		return fmt.Errorf("tls sessions: %w", err)
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"cellwarden/agent/flash/flashtest"
 	"cellwarden/agent/update"
 	"cellwarden/protocol"
 )
@@ -158,7 +159,7 @@ func (s *site) serve(cutAfter func() int) func(ctx context.Context, host string,
 type board struct {
 	t       testing.TB
 	name    string
-	fs      *crashFS
+	fs      *flashtest.FS
 	pkg     release
 	line    update.Line
 	policy  update.Policy
@@ -168,16 +169,16 @@ type board struct {
 	broken  map[string]bool // versions that crash
 	sick    map[string]bool // versions that run and never get well
 	noexec  bool
-	strange bool   // a config that the packaged binary refuses
-	full    uint64 // once a download begins, others leave so much room
+	strange bool  // a config that the packaged binary refuses
+	full    int64 // once a download begins, others leave so much room
 	target  string
 }
 
-func newBoard(t testing.TB, fs *crashFS, pkg release) *board {
+func newBoard(t testing.TB, fs *flashtest.FS, pkg release) *board {
 	b := &board{t: t, fs: fs, pkg: pkg, broken: map[string]bool{}, sick: map[string]bool{}, target: "armv7",
 		line: update.Line{Now: time.Date(2026, 11, 22, 18, 30, 0, 0, time.UTC), Trusted: true}}
-	fs.names[packaged] = &inode{data: pkg.binary, synced: pkg.binary, dirty: map[int]bool{}}
-	fs.durable[packaged] = fs.names[packaged]
+	fs.Under = dir
+	fs.Put(packaged, pkg.binary)
 	return b
 }
 
@@ -186,22 +187,22 @@ func (b *board) boot(known ...release) (exe, version string, trial bool) {
 	b.t.Helper()
 	d := Dir{b.fs, dir}
 	exe, trial = d.Next(b.pkg.version, !b.strange)
-	if b.fs.off {
+	if b.fs.Off {
 		return "", "", false
 	}
 	if exe == "" {
 		exe = packaged
 	}
-	have := b.fs.names[exe]
+	have := b.fs.Names[exe]
 	if have == nil {
 		b.t.Fatalf("%s: starts %s, which is not there", b.name, exe)
 	}
 	for _, r := range append(known, b.pkg) {
-		if bytes.Equal(have.data, r.binary) {
+		if bytes.Equal(have.Data, r.binary) {
 			return exe, r.version, trial
 		}
 	}
-	b.t.Fatalf("%s: starts %s, which is no whole release: %d bytes, %q", b.name, exe, len(have.data), says(have.data))
+	b.t.Fatalf("%s: starts %s, which is no whole release: %d bytes, %q", b.name, exe, len(have.Data), says(have.Data))
 	return
 }
 
@@ -213,17 +214,17 @@ func (b *board) open(exe, version string) *Runner {
 			if b.noexec {
 				return errors.New("permission denied")
 			}
-			if got := says(b.fs.names[path].data); got != version {
+			if got := says(b.fs.Names[path].Data); got != version {
 				return fmt.Errorf("it says %q", got)
 			}
 			return nil
 		},
 		Report: func(u protocol.Update) error {
-			if b.fs.off {
-				return errPower
+			if b.fs.Off {
+				return flashtest.ErrPower
 			}
 			if u.State == "fetching" && b.full > 0 {
-				b.fs.room = b.full
+				b.fs.Room = b.full
 			}
 			b.reports = append(b.reports, u)
 			return nil

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"os"
 
 	"cellwarden/agent/update"
 	"cellwarden/protocol"
@@ -91,7 +90,7 @@ var errHash = errors.New("the SHA-256 is not the one that was signed")
 
 // verify holds a file against size and hash, a piece at a time.
 func (d Dir) verify(name string, size int64, sum string) error {
-	f, err := d.FS.Open(d.path(name), os.O_RDONLY)
+	f, err := d.FS.Open(d.path(name), false)
 	if err != nil {
 		return err
 	}

@@ -1,41 +1,9 @@
 package install
 
 import (
-	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
-
-// A name given at the machine is read where it is a file; a FIFO would hold the agent
-// up for ever, and a terminal may be the modem's.
-func TestStickIsAnOrdinaryFile(t *testing.T) {
-	dir := t.TempDir()
-	fifo, file := filepath.Join(dir, "fifo"), filepath.Join(dir, "m.json")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{fifo, dir, "/dev/ptmx", "/dev/null"} {
-		if f, err := openStick(name); err == nil {
-			f.Close()
-			t.Errorf("%s is read", name)
-		}
-	}
-	f, err := openStick(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if b, err := io.ReadAll(f); err != nil || string(b) != "{}" {
-		t.Errorf("%q %v", b, err)
-	}
-}
 
 // A portal's redirect names the subscriber behind its host.
 func TestPortalIsToldByItsHostAlone(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"cellwarden/agent/flash"
 )
 
 // Whoever owns the server, or stands between, says what he likes.
@@ -49,7 +51,7 @@ func FuzzKeptState(f *testing.F) {
 	f.Add([]byte(strings.Replace(good, `"a"`, `"./a"`, 1)), []byte(`null`), []byte(`[]`))
 	f.Add([]byte(`{"trial":{"slot":"b","starts":-2147483648,"size":-1}}`), []byte(``), []byte(`{`))
 	f.Fuzz(func(t *testing.T, slots, trusted, job []byte) {
-		d := Dir{FS: OS{}, Path: t.TempDir()}
+		d := Dir{FS: flash.OS{}, Path: t.TempDir()}
 		for name, data := range map[string][]byte{slotsFile: slots, trustFile: trusted, jobFile: job, "a": []byte("abc")} {
 			if err := os.WriteFile(filepath.Join(d.Path, name), data, 0o600); err != nil {
 				t.Fatal(err)

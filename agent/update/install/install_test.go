@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"cellwarden/agent/flash/flashtest"
 	"cellwarden/agent/update"
 	"cellwarden/protocol"
 )
@@ -23,7 +24,7 @@ func stand(t *testing.T) (*board, *site) {
 	for name, data := range standSite.files {
 		s.files[name] = bytes.Clone(data) // a test may spoil its own
 	}
-	b := newBoard(t, newCrashFS(1), one)
+	b := newBoard(t, flashtest.New(1), one)
 	b.dial = s.serve(func() int { return 0 })
 	return b, s
 }
@@ -67,7 +68,7 @@ func TestRefusals(t *testing.T) {
 		{"a page instead of a manifest", func(_ *board, s *site) { s.files["manifest.json"] = []byte("<html>log in</html>") }, protocol.UpdateMalformed},
 		{"for another board", func(b *board, _ *site) { b.target = "mipsle" }, protocol.UpdateTarget},
 		{"for a higher CPU", func(b *board, _ *site) { b.target = "armv5" }, protocol.UpdateCPU},
-		{"no room", func(b *board, _ *site) { b.fs.room = 600_000 + reserve }, protocol.UpdateNoRoom},
+		{"no room", func(b *board, _ *site) { b.fs.Room = 600_000 + reserve }, protocol.UpdateNoRoom},
 		{"does not run here", func(b *board, _ *site) { b.noexec = true }, protocol.UpdateNotRun},
 		{"not what its manifest says", func(b *board, s *site) {
 			s.manifest.Version = "v1.2.0"
@@ -94,7 +95,7 @@ func TestRefusals(t *testing.T) {
 		if st := r.Status(); st.Refused == nil || st.Refused.Code != tt.want || st.Source != "" {
 			t.Errorf("%s: status %+v", tt.name, st)
 		}
-		for name := range b.fs.names {
+		for name := range b.fs.Names {
 			if strings.HasSuffix(name, "/download") || strings.HasSuffix(name, "/job.json") {
 				t.Errorf("%s: leaves %s", tt.name, name)
 			}
@@ -107,7 +108,7 @@ func TestRefusals(t *testing.T) {
 func TestDownloadResumes(t *testing.T) {
 	one, two := newRelease("v1.0.0", 600_000), newRelease("v1.1.0", 600_000)
 	s := publish(t, two) // no delta: noise does not pack
-	b := newBoard(t, newCrashFS(3), one)
+	b := newBoard(t, flashtest.New(3), one)
 	b.line.OverData = true
 	b.policy = update.Policy{DayBytes: 10 << 20, UntilPercent: 70}
 	connections := 0
@@ -123,9 +124,9 @@ func TestDownloadResumes(t *testing.T) {
 			break
 		}
 		if starts%10 == 5 {
-			b.fs.cutAt = b.fs.ops + 2
+			b.fs.CutAt = b.fs.Ops + 2
 			work(r, 1)
-			b.fs.restart()
+			b.fs.Restart(true)
 		}
 		r = b.open(packaged, "v1.0.0")
 	}
@@ -170,7 +171,7 @@ func TestServerWithoutRanges(t *testing.T) {
 func TestDownloadStaysInsideTheBudget(t *testing.T) {
 	one, two := newRelease("v1.0.0", 600_000), newRelease("v1.1.0", 600_000)
 	s := publish(t, two)
-	b := newBoard(t, newCrashFS(3), one)
+	b := newBoard(t, flashtest.New(3), one)
 	b.dial = s.serve(func() int { return 0 })
 	b.line.OverData, b.line.Quota, b.line.Used = true, 30_000_000, 22_000_000
 	b.policy = update.Policy{From: 60, To: 300, Zone: time.FixedZone("", 8*3600), DayBytes: 200_000, UntilPercent: 70}
@@ -235,7 +236,7 @@ func TestFromAStick(t *testing.T) {
 func TestDamagedStateStartsThePackage(t *testing.T) {
 	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
 	good := func(b *board) {
-		b.fs.names[dir+"/a"] = &inode{data: two.binary}
+		b.fs.Put(dir+"/a", two.binary)
 		s := update.Slots{}
 		s.Try(update.Binary{Slot: "a", Version: two.version, Size: 3000, SHA256: sum(two.binary)}, one.version, nil)
 		s.Confirm()
@@ -248,15 +249,15 @@ func TestDamagedStateStartsThePackage(t *testing.T) {
 		want   string
 	}{
 		"untouched":                {func(*board) {}, "v1.1.0"},
-		"empty slots.json":         {func(b *board) { b.fs.names[dir+"/slots.json"].data = nil }, "v1.0.0"},
-		"half of slots.json":       {func(b *board) { f := b.fs.names[dir+"/slots.json"]; f.data = f.data[:len(f.data)/2] }, "v1.0.0"},
-		"the slot is gone":         {func(b *board) { delete(b.fs.names, dir+"/a") }, "v1.0.0"},
-		"one bit of the slot":      {func(b *board) { f := b.fs.names[dir+"/a"]; f.data = bytes.Clone(f.data); f.data[2000] ^= 4 }, "v1.0.0"},
-		"the slot is cut":          {func(b *board) { f := b.fs.names[dir+"/a"]; f.data = f.data[:2999] }, "v1.0.0"},
+		"empty slots.json":         {func(b *board) { b.fs.Names[dir+"/slots.json"].Data = nil }, "v1.0.0"},
+		"half of slots.json":       {func(b *board) { f := b.fs.Names[dir+"/slots.json"]; f.Data = f.Data[:len(f.Data)/2] }, "v1.0.0"},
+		"the slot is gone":         {func(b *board) { delete(b.fs.Names, dir+"/a") }, "v1.0.0"},
+		"one bit of the slot":      {func(b *board) { f := b.fs.Names[dir+"/a"]; f.Data = bytes.Clone(f.Data); f.Data[2000] ^= 4 }, "v1.0.0"},
+		"the slot is cut":          {func(b *board) { f := b.fs.Names[dir+"/a"]; f.Data = f.Data[:2999] }, "v1.0.0"},
 		"another package":          {func(b *board) { b.pkg.version = "v1.0.1" }, "v1.0.1"},
-		"noise in all state files": {func(b *board) { b.fs.names[dir+"/slots.json"].data = []byte("\x00\xff{") }, "v1.0.0"},
+		"noise in all state files": {func(b *board) { b.fs.Names[dir+"/slots.json"].Data = []byte("\x00\xff{") }, "v1.0.0"},
 	} {
-		b := newBoard(t, newCrashFS(1), one)
+		b := newBoard(t, flashtest.New(1), one)
 		b.name = name
 		good(b)
 		tt.damage(b)
@@ -285,7 +286,7 @@ func TestOffWithoutARoot(t *testing.T) {
 // stays the floor, over restarts and with trust.json lost before.
 func TestFloorOutlivesThePackage(t *testing.T) {
 	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
-	b := newBoard(t, newCrashFS(1), one)
+	b := newBoard(t, flashtest.New(1), one)
 	b.dial = publish(t, two).serve(func() int { return 0 })
 	r := b.open(packaged, one.version)
 	offer(t, r)
@@ -296,7 +297,7 @@ func TestFloorOutlivesThePackage(t *testing.T) {
 	if err := b.open(exe, version).Confirmed(); err != nil {
 		t.Fatal(err)
 	}
-	delete(b.fs.names, dir+"/trust.json")
+	delete(b.fs.Names, dir+"/trust.json")
 	b.pkg.version = "v1.0.1"
 	for range 2 {
 		exe, version, _ := b.boot(two)
@@ -312,7 +313,7 @@ func TestFloorOutlivesThePackage(t *testing.T) {
 	if work(r, 3); b.last() != "refused "+protocol.UpdateVersion {
 		t.Errorf("heard %q", b.last())
 	}
-	if b.fs.names[dir+"/a"] != nil {
+	if b.fs.Names[dir+"/a"] != nil {
 		t.Error("the slot that nobody runs keeps its room")
 	}
 }
@@ -326,7 +327,7 @@ func TestFlashFillsUpMeanwhile(t *testing.T) {
 	if work(r, 3); b.last() != "refused "+protocol.UpdateNoRoom {
 		t.Errorf("heard %+v", b.reports)
 	}
-	if n := b.fs.used(); n > 1000 {
+	if n := b.fs.Size(); n > 1000 {
 		t.Errorf("%d bytes left behind", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"cellwarden/agent/flash/flashtest"
 	"cellwarden/protocol"
 )
 
@@ -24,7 +25,7 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
 	site := publish(t, two, one)
 	never := func() int { return 0 }
-	history := func(name string, fs *crashFS, cuts ...int) {
+	history := func(name string, fs *flashtest.FS, cuts ...int) {
 		b := newBoard(t, fs, one)
 		b.name, b.dial = name, site.serve(never)
 		offered, done := false, false
@@ -32,18 +33,18 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 			if start > len(cuts)+8 {
 				t.Fatalf("%s: not through after %d starts: %+v", name, start, b.reports)
 			}
-			if len(cuts) > 0 && !fs.off && fs.cutAt == 0 {
-				fs.cutAt, cuts = fs.ops+cuts[0], cuts[1:]
+			if len(cuts) > 0 && !fs.Off && fs.CutAt == 0 {
+				fs.CutAt, cuts = fs.Ops+cuts[0], cuts[1:]
 			}
 			exe, version, trial := b.boot(one, two)
-			if !fs.off {
+			if !fs.Off {
 				r := b.open(exe, version)
 				switch {
 				case trial:
 					_ = r.Confirmed() // a cut is seen at the next start
 				case version == two.version:
 					r.TellResult()
-					done = !fs.off
+					done = !fs.Off
 				default:
 					// The backend repeats its offer until it was taken.
 					if !offered || r.job == nil && r.slots.Trial == nil {
@@ -52,8 +53,8 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 					work(r, 5)
 				}
 			}
-			if fs.off {
-				fs.restart()
+			if fs.Off {
+				fs.Restart(true)
 				done = false
 			}
 		}
@@ -61,13 +62,13 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 			t.Fatalf("%s: the backend heard %q last: %+v", name, got, b.reports)
 		}
 	}
-	whole := newCrashFS(1)
+	whole := flashtest.New(1)
 	history("no cut", whole)
-	t.Logf("FIGURE one update: %d operations on the flash", whole.ops)
-	for cut := 1; cut <= whole.ops; cut++ {
+	t.Logf("FIGURE one update: %d operations on the flash", whole.Ops)
+	for cut := 1; cut <= whole.Ops; cut++ {
 		for seed := uint64(0); seed < 4; seed++ {
-			history(fmt.Sprintf("cut at %d, seed %d", cut, seed), newCrashFS(seed), cut)
-			history(fmt.Sprintf("cut at %d and %d more, seed %d", cut, 1+cut%7, seed), newCrashFS(seed), cut, 1+cut%7)
+			history(fmt.Sprintf("cut at %d, seed %d", cut, seed), flashtest.New(seed), cut)
+			history(fmt.Sprintf("cut at %d and %d more, seed %d", cut, 1+cut%7, seed), flashtest.New(seed), cut, 1+cut%7)
 		}
 	}
 }
@@ -81,11 +82,11 @@ func TestPowerHistories(t *testing.T) {
 	}
 	cuts, confirmed, back, left := 0, 0, 0, 0
 	for seed := range uint64(lives()) {
-		fs := newCrashFS(seed)
+		fs := flashtest.New(seed)
 		b := newBoard(t, fs, releases[0])
 		broken, sick := map[string]bool{}, map[string]bool{}
 		for _, r := range releases[1:] {
-			switch fs.rng.IntN(4) {
+			switch fs.Rand.IntN(4) {
 			case 0:
 				broken[r.version] = true
 			case 1:
@@ -101,12 +102,12 @@ func TestPowerHistories(t *testing.T) {
 				t.Fatalf("seed %d: stuck at %s", seed, releases[offer].version)
 			}
 			b.name = fmt.Sprintf("seed %d, start %d", seed, start)
-			if fs.rng.IntN(3) > 0 {
-				fs.cutAt = fs.ops + 1 + fs.rng.IntN(40)
+			if fs.Rand.IntN(3) > 0 {
+				fs.CutAt = fs.Ops + 1 + fs.Rand.IntN(40)
 			}
 			exe, version, trial := b.boot(releases...)
 			switch {
-			case fs.off || trial:
+			case fs.Off || trial:
 			case version == floor:
 				early++
 			case version == releases[0].version && early >= 8: // too many cuts in a row
@@ -115,7 +116,7 @@ func TestPowerHistories(t *testing.T) {
 			default:
 				t.Fatalf("%s: %s runs, confirmed is %s", b.name, version, floor)
 			}
-			if !fs.off {
+			if !fs.Off {
 				r := b.open(exe, version)
 				switch {
 				case trial && broken[version]: // ends at once: the launcher sees it and starts again
@@ -126,7 +127,7 @@ func TestPowerHistories(t *testing.T) {
 						confirmed++
 					}
 					// Durable or not shows at the next start; both are right.
-					if s, err := (Dir{fs, dir}).Slots(); err == nil && s.Current != nil && s.Trial == nil && !fs.off {
+					if s, err := (Dir{fs, dir}).Slots(); err == nil && s.Current != nil && s.Trial == nil && !fs.Off {
 						floor, early = s.Current.Version, 0
 					}
 				default:
@@ -137,28 +138,28 @@ func TestPowerHistories(t *testing.T) {
 					if version == releases[offer].version || r.slots.Failed == releases[offer].version {
 						offer++
 					}
-					if offer < len(releases) && r.job == nil && !fs.off {
+					if offer < len(releases) && r.job == nil && !fs.Off {
 						site = publish(t, releases[offer], releases[0], releases[offer-1])
-						b.dial = site.serve(func() int { return 200 + fs.rng.IntN(4000) })
+						b.dial = site.serve(func() int { return 200 + fs.Rand.IntN(4000) })
 						_ = r.Offer(protocol.UpdateArgs{URL: "http://s/manifest.json"}, "")
 					}
 					if offer < len(releases) {
 						work(r, 40)
 					}
-					if r.Lasted() == nil && !fs.off {
+					if r.Lasted() == nil && !fs.Off {
 						early = 0
 					}
 				}
 			}
-			if fs.off {
+			if fs.Off {
 				cuts++
-				fs.restart()
+				fs.Restart(true)
 				// What the cut left of a Confirm decides.
 				if s, err := (Dir{fs, dir}).Slots(); err == nil && s.Current != nil {
 					floor = s.Current.Version
 				}
 			}
-			fs.cutAt = 0
+			fs.CutAt = 0
 		}
 	}
 	t.Logf("FIGURE %d lives, %d cuts, %d confirmed, %d taken back, %d left after eight cuts in a row: always a whole binary", lives(), cuts, confirmed, back, left)
@@ -173,7 +174,7 @@ func TestBrownOutAtEachStart(t *testing.T) {
 	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
 	site := publish(t, two)
 	for seed := range uint64(40) {
-		b := newBoard(t, newCrashFS(seed), one)
+		b := newBoard(t, flashtest.New(seed), one)
 		b.name, b.dial = fmt.Sprintf("seed %d", seed), site.serve(func() int { return 0 })
 		r := b.open(packaged, one.version)
 		offer(t, r)
@@ -192,7 +193,7 @@ func TestBrownOutAtEachStart(t *testing.T) {
 			if starts++; starts > 3 {
 				t.Fatalf("seed %d: started %d times", seed, starts)
 			}
-			b.fs.restart()
+			b.fs.Restart(true)
 		}
 		if starts != 3 {
 			t.Errorf("seed %d: %d starts, want 3", seed, starts)
@@ -207,7 +208,7 @@ func TestConfirmedBinaryCrashesLater(t *testing.T) {
 	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
 	site := publish(t, two, one)
 	life := func(name string, seed uint64, cut int) (ops int) {
-		b := newBoard(t, newCrashFS(seed), one)
+		b := newBoard(t, flashtest.New(seed), one)
 		b.name, b.dial = name, site.serve(func() int { return 0 })
 		r := b.open(packaged, one.version)
 		offer(t, r)
@@ -225,15 +226,15 @@ func TestConfirmedBinaryCrashesLater(t *testing.T) {
 			t.Fatalf("%s: %s runs: %v", name, version, err)
 		}
 		// From here on it crashes before it can do anything.
-		before := b.fs.ops
+		before := b.fs.Ops
 		if cut > 0 {
-			b.fs.cutAt = before + cut
+			b.fs.CutAt = before + cut
 		}
 		for early := 0; ; early++ {
-			if exe, version, _ = b.boot(one, two); !b.fs.off && version == one.version {
+			if exe, version, _ = b.boot(one, two); !b.fs.Off && version == one.version {
 				r = b.open(exe, version)
 				r.TellResult()
-				if !b.fs.off {
+				if !b.fs.Off {
 					// A cut may have forgotten the start that it hit, or kept it.
 					if early < 8 || early > 9 || cut == 0 && early != 8 {
 						t.Errorf("%s: taken back after %d starts", name, early)
@@ -244,11 +245,11 @@ func TestConfirmedBinaryCrashesLater(t *testing.T) {
 			if early > 12 {
 				t.Fatalf("%s: still starts %s", name, version)
 			}
-			if b.fs.off {
-				b.fs.restart()
+			if b.fs.Off {
+				b.fs.Restart(true)
 			}
 		}
-		ops = b.fs.ops - before
+		ops = b.fs.Ops - before
 		if got := b.last(); got != "rolled_back "+protocol.UpdateCrashed {
 			t.Errorf("%s: the backend heard %q", name, got)
 		}
@@ -284,7 +285,7 @@ func TestConfirmedBinaryCrashesLater(t *testing.T) {
 func TestConfirmedBinaryDamagedLater(t *testing.T) {
 	one, two := newRelease("v1.0.0", 3000), newRelease("v1.1.0", 3000)
 	site := publish(t, two)
-	b := newBoard(t, newCrashFS(1), one)
+	b := newBoard(t, flashtest.New(1), one)
 	b.dial = site.serve(func() int { return 0 })
 	r := b.open(packaged, one.version)
 	offer(t, r)
@@ -304,7 +305,7 @@ func TestConfirmedBinaryDamagedLater(t *testing.T) {
 			}
 		}
 	}
-	b.fs.names[exe].data[1000] ^= 1
+	b.fs.Names[exe].Data[1000] ^= 1
 	if exe, version, _ = b.boot(one, two); version != one.version {
 		t.Fatalf("%s runs", version)
 	}

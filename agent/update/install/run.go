@@ -8,14 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
+	"cellwarden/agent/flash"
 	"cellwarden/agent/update"
 	"cellwarden/protocol"
 )
@@ -356,12 +357,12 @@ func (r *Runner) advance(ctx context.Context) error {
 // readManifest fetches the document, or reads it from a stick.
 func (r *Runner) readManifest(ctx context.Context) (doc []byte, err error) {
 	if filepath.IsAbs(r.job.Source) {
-		f, err := openStick(r.job.Source)
+		f, err := flash.OpenForeign(r.job.Source)
 		if err != nil {
 			return nil, protocol.Refuse(protocol.UpdateServer, "%v", err)
 		}
 		defer f.Close()
-		return io.ReadAll(io.LimitReader(f, update.MaxDocument+1)) // Parse refuses what is longer
+		return io.ReadAll(io.NewSectionReader(f, 0, update.MaxDocument+1)) // Parse refuses what is longer
 	}
 	if _, wait := r.allowed(); wait != nil {
 		return nil, wait
@@ -411,7 +412,7 @@ func (r *Runner) floor() string {
 // prepare chooses the form and makes room.
 func (r *Runner) prepare() error {
 	if r.running == "" {
-		if f, err := r.h.FS.Open(r.h.Exe, os.O_RDONLY); err == nil {
+		if f, err := r.h.FS.Open(r.h.Exe, false); err == nil {
 			size, _ := f.Size()
 			r.running, _ = hash(io.NewSectionReader(f, 0, size)) // unread: no delta fits
 			_ = f.Close()
@@ -447,10 +448,10 @@ func (r *Runner) prepare() error {
 // obtain brings the binary into slot, whole and verified. A form that comes to
 // nothing is not tried again.
 func (r *Runner) obtain(ctx context.Context, slot string) error {
-	var file File
+	var file flash.File
 	var err error
 	if filepath.IsAbs(r.job.Source) {
-		file, err = openStick(filepath.Join(filepath.Dir(r.job.Source), r.form.Name))
+		file, err = flash.OpenForeign(filepath.Join(filepath.Dir(r.job.Source), r.form.Name))
 		if err != nil {
 			return protocol.Refuse(protocol.UpdateServer, "%v", err)
 		}
@@ -475,13 +476,16 @@ func (r *Runner) obtain(ctx context.Context, slot string) error {
 }
 
 // fetch downloads the form, from where it stood.
-func (r *Runner) fetch(ctx context.Context) (File, error) {
+func (r *Runner) fetch(ctx context.Context) (flash.File, error) {
 	u, err := parseURL(r.job.Source)
 	if err != nil {
 		return nil, err
 	}
 	u = beside(*u, r.form.Name)
-	out, err := r.h.FS.Open(r.h.path(download), os.O_RDWR|os.O_CREATE)
+	out, err := r.h.FS.Open(r.h.path(download), true)
+	if errors.Is(err, fs.ErrNotExist) {
+		out, err = r.h.FS.Create(r.h.path(download), 0o600)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -494,7 +498,7 @@ func (r *Runner) fetch(ctx context.Context) (File, error) {
 }
 
 // part downloads what may go now, in one connection.
-func (r *Runner) part(ctx context.Context, u *url.URL, out File) error {
+func (r *Runner) part(ctx context.Context, u *url.URL, out flash.File) error {
 	may, wait := r.allowed()
 	if wait != nil {
 		return wait
@@ -549,7 +553,7 @@ func (r *Runner) part(ctx context.Context, u *url.URL, out File) error {
 }
 
 // have notes durably that the first n bytes are on the flash.
-func (r *Runner) have(out File, n int64) error {
+func (r *Runner) have(out flash.File, n int64) error {
 	if err := out.Sync(); err != nil {
 		return err
 	}
@@ -587,7 +591,7 @@ func (r *Runner) spend(n int64) {
 
 // unpack writes the binary from the form in file into slot. A Refusal says that
 // the form is not what was signed.
-func (r *Runner) unpack(file File, slot string) error {
+func (r *Runner) unpack(file flash.File, slot string) error {
 	f, m := r.form, r.manifest
 	if n, err := file.Size(); err != nil || n != f.Size {
 		return protocol.Refuse(protocol.UpdateTruncated, "%s has %d bytes, %d are signed", f.Name, n, f.Size)
@@ -602,7 +606,7 @@ func (r *Runner) unpack(file File, slot string) error {
 	var in io.Reader
 	var err error
 	if f.Kind == update.DeltaForm {
-		old, e := r.h.FS.Open(r.h.Exe, os.O_RDONLY)
+		old, e := r.h.FS.Open(r.h.Exe, false)
 		if e != nil {
 			return e
 		}
@@ -618,7 +622,7 @@ func (r *Runner) unpack(file File, slot string) error {
 	if err != nil {
 		return protocol.Refuse(protocol.UpdateMalformed, "%s: %v", f.Name, err)
 	}
-	out, err := r.h.FS.Open(r.h.path(slot), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	out, err := r.h.FS.Create(r.h.path(slot), 0o700)
 	if err != nil {
 		return err
 	}
@@ -650,7 +654,7 @@ type formError struct{ err error }
 func (e *formError) Error() string { return e.err.Error() }
 
 // fill copies exactly size bytes and returns their SHA-256.
-func fill(out File, in io.Reader, size int64) (string, error) {
+func fill(out flash.File, in io.Reader, size int64) (string, error) {
 	h := sha256.New()
 	buf := make([]byte, piece)
 	for at := int64(0); ; {

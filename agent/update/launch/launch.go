@@ -10,10 +10,8 @@ package launch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -24,6 +22,7 @@ import (
 	"time"
 
 	"cellwarden/agent/config"
+	"cellwarden/agent/flash"
 	"cellwarden/agent/update/install"
 	"cellwarden/protocol"
 
@@ -49,7 +48,7 @@ const (
 
 // Dir is where updates live, below store.dir.
 func Dir(store string) install.Dir {
-	return install.Dir{FS: install.OS{}, Path: filepath.Join(store, "update")}
+	return install.Dir{FS: flash.OS{}, Path: filepath.Join(store, "update")}
 }
 
 // OnTrial reports whether the launcher waits above this process to see it prove itself.
@@ -76,7 +75,7 @@ func Start(ctx context.Context, configFile, version string, log *slog.Logger) (c
 	}
 	store, within, able := bootConfig(configFile)
 	d := Dir(store)
-	if err := Private(store, d.Path); err != nil {
+	if err := flash.Private(store, d.Path); err != nil {
 		log.Error("the packaged binary runs: others could change what is started", "error", err)
 		return 0, false
 	}
@@ -112,28 +111,6 @@ func Start(ctx context.Context, configFile, version string, log *slog.Logger) (c
 		}
 	}
 	return 0, true
-}
-
-// Private refuses directories that anybody else may write. A slot is verified and then
-// started by its name: what lies between is only as safe as the directory. Trusted are
-// its owner, which is the agent's own user, and root.
-func Private(dirs ...string) error {
-	for _, dir := range dirs {
-		info, err := os.Stat(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // then nothing is started from there
-		}
-		if err != nil {
-			return err
-		}
-		if info.Mode().Perm()&0o022 != 0 {
-			return fmt.Errorf("%s can be written by others (%v): chmod 700 it", dir, info.Mode().Perm())
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
-			return fmt.Errorf("%s belongs to user %d, the agent is %d: chown it", dir, st.Uid, os.Geteuid())
-		}
-	}
-	return nil
 }
 
 func wait(ctx context.Context, d time.Duration) {

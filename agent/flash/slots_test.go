@@ -1,4 +1,4 @@
-package board
+package flash
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 
 func reopen(t *testing.T, path string) (*Slots, []byte) {
 	t.Helper()
-	s, state, err := OpenSlots(path, 100)
+	s, state, err := OpenSlots(OS{}, path, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +96,10 @@ func TestSlotsBothSpoilt(t *testing.T) {
 	if err := os.WriteFile(path, bytes.Repeat([]byte("junk"), 2048), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := OpenSlots(path, 100); !errors.Is(err, ErrStateDamaged) {
+	if _, _, err := OpenSlots(OS{}, path, 100); !errors.Is(err, ErrStateDamaged) {
 		t.Fatalf("%v", err)
 	}
-	if err := SetAside(path); err != nil {
+	if err := SetAside(OS{}, path); err != nil {
 		t.Fatal(err)
 	}
 	if _, state := reopen(t, path); state != nil {
@@ -150,7 +150,7 @@ func TestBytesToFlashPerWrite(t *testing.T) {
 		return n * 512
 	}
 	const state, n = 4600, 40
-	s, _, err := OpenSlots(filepath.Join(mnt, "slots"), state)
+	s, _, err := OpenSlots(OS{}, filepath.Join(mnt, "slots"), state)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestBytesToFlashPerWrite(t *testing.T) {
 		return (written() - before) / n
 	}
 	slots := cost(func() error { return s.Write(make([]byte, state)) })
-	atomic := cost(func() error { return WriteFileAtomic(filepath.Join(mnt, "file"), make([]byte, state)) })
+	atomic := cost(func() error { return WriteFile(OS{}, filepath.Join(mnt, "file"), make([]byte, state)) })
 	t.Logf("%d bytes of state cost the flash %d in a slot, %d in a file replaced", state, slots, atomic)
 	if slots > 16<<10 {
 		t.Errorf("a slot costs %d bytes", slots)

@@ -1,0 +1,210 @@
+package flash
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// The states of a StateDir that it treats by name.
+const (
+	// Meter is written often: what it has counted since is beside it as MeterNow.
+	Meter = "meter"
+	// MeterNow is kept in memory only (a tmpfs), so that a kill loses nothing while a
+	// power cut loses what the config allows.
+	MeterNow = "meter.now"
+
+	saltName = "salt"
+)
+
+// stateSizes are what the slots of a state are made for where a page is not enough.
+var stateSizes = map[string]int{
+	Meter: 8 << 10, // plans, books and the history of one card
+}
+
+// pageState fills one page of the flash with its slot.
+const pageState = slotUnit - slotHead
+
+// StateDir is the directory of the snapshots, each in two slots of a file of its own:
+// a fraction of the flash that replacing a file costs, and nothing when nothing
+// changed. It is safe for concurrent use; who saves one name does not wait for another.
+type StateDir struct {
+	fs       FS
+	dir, run string // run is "" where there is no tmpfs
+	log      *slog.Logger
+
+	mu     sync.Mutex // of the map
+	states map[string]*state
+}
+
+// state is one name of a StateDir.
+type state struct {
+	mu    sync.Mutex
+	slots *Slots // nil: not open
+}
+
+func (d *StateDir) state(name string) *state {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.states[name]
+	if s == nil {
+		s = &state{}
+		d.states[name] = s
+	}
+	return s
+}
+
+// OpenStateDir opens dir; run is where what a reboot makes void belongs, when it is in
+// memory. A directory that others may write is used, and complained about.
+func OpenStateDir(fsys FS, dir, run string, log *slog.Logger) *StateDir {
+	d := &StateDir{fs: fsys, dir: dir, log: log, states: map[string]*state{}}
+	if onTmpfs(run) {
+		d.run = run
+	}
+	if err := Private(dir); err != nil {
+		log.Error("others could change what the agent keeps", "error", err)
+	}
+	return d
+}
+
+// Meters is what was kept of the meter, the newest last.
+func (d *StateDir) Meters() [][]byte {
+	states := [][]byte{d.Load(Meter)}
+	if d.run != "" {
+		if now, err := ReadFile(OS{}, d.runPath()); err == nil {
+			states = append(states, now)
+		}
+	}
+	return states
+}
+
+// onTmpfs reports whether dir is in memory: only there a write at each look is
+// for nothing.
+func onTmpfs(dir string) bool {
+	var st unix.Statfs_t
+	return dir != "" && unix.Statfs(dir, &st) == nil && st.Type == unix.TMPFS_MAGIC
+}
+
+func (d *StateDir) path(name string) string { return filepath.Join(d.dir, name+".state") }
+func (d *StateDir) runPath() string         { return filepath.Join(d.run, "meter.state") }
+
+// Save keeps a state under name. After an error the one before is still there.
+func (d *StateDir) Save(name string, data []byte) error {
+	if name == MeterNow {
+		if d.run == "" {
+			return nil
+		}
+		return WriteVolatile(OS{}, d.runPath(), data)
+	}
+	st := d.state(name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.slots == nil {
+		if _, err := d.open(st, name); err != nil {
+			// It could not be set aside when it was loaded; perhaps it can be now.
+			if SetAside(d.fs, d.path(name)) != nil {
+				return err
+			}
+			if _, err = d.open(st, name); err != nil {
+				return err
+			}
+		}
+	}
+	return st.slots.Write(data)
+}
+
+// Load gives the state kept under name, nil when there is none. What cannot be read is
+// set aside: the agent must run, whatever a power cut did.
+func (d *StateDir) Load(name string) []byte {
+	st := d.state(name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.close()
+	data, err := d.open(st, name)
+	if err != nil {
+		d.setAside(name, err)
+	}
+	return data
+}
+
+// open opens the slots of a name and gives what they hold.
+func (d *StateDir) open(st *state, name string) ([]byte, error) {
+	slots, data, err := OpenSlots(d.fs, d.path(name), max(stateSizes[name], pageState))
+	if err == nil {
+		st.slots = slots
+	}
+	return data, err
+}
+
+func (st *state) close() {
+	if st.slots != nil {
+		_ = st.slots.Close()
+		st.slots = nil
+	}
+}
+
+// SetAside keeps a state that means nothing to its owner for someone to look at; the
+// next Load finds nothing.
+func (d *StateDir) SetAside(name string, why error) {
+	st := d.state(name)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.close()
+	d.setAside(name, why)
+}
+
+func (d *StateDir) setAside(name string, why error) {
+	d.log.Warn("kept state cannot be read and is set aside", "name", name, "error", why)
+	if err := SetAside(d.fs, d.path(name)); err != nil {
+		d.log.Error("kept state cannot be set aside", "name", name, "error", err)
+	}
+}
+
+// Salt is drawn once; identities are hashed with it, so that a copied state
+// file tells nobody a card's number.
+func (d *StateDir) Salt() (string, error) {
+	var raw [16]byte
+	data, err := ReadFile(d.fs, d.path(saltName))
+	if err != nil {
+		d.SetAside(saltName, err)
+	}
+	if n, err := hex.Decode(raw[:], data[:min(len(data), hex.EncodedLen(len(raw)))]); err == nil && n == len(raw) && len(data) == hex.EncodedLen(len(raw)) {
+		return string(data), nil
+	}
+	if data != nil {
+		d.SetAside(saltName, errors.New("it is not 32 hex digits; a known card will look new"))
+	}
+	if _, err := rand.Read(raw[:]); err != nil {
+		return "", err
+	}
+	s := hex.EncodeToString(raw[:])
+	if err := WriteFile(d.fs, d.path(saltName), []byte(s)); err != nil {
+		d.log.Error("salt not kept; a swapped card will look new after the next start", "error", err)
+	}
+	return s, nil
+}
+
+// Run is where a file belongs that a reboot makes void: in memory, where there is such
+// a place.
+func (d *StateDir) Run() string {
+	if d.run != "" {
+		return d.run
+	}
+	return d.dir
+}
+
+// Close closes the files; nothing depends on it.
+func (d *StateDir) Close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, st := range d.states {
+		st.mu.Lock()
+		st.close()
+		st.mu.Unlock()
+	}
+}
