@@ -30,9 +30,6 @@ const (
 	// writeTimeout is how long the kernel may take to accept one command. A
 	// tty accepts at once unless the modem has stopped reading for good.
 	writeTimeout = 5 * time.Second
-	// engineGrace is what the engine's own timeout is longer than ours, which
-	// always ends a command first; reaching it means a fault in this package.
-	engineGrace = writeTimeout + 5*time.Second
 	// urcQueue is the number of unsolicited lines that may wait for the
 	// owner: a boot emits about ten, a flapping cell a few a second.
 	urcQueue = 256
@@ -135,8 +132,9 @@ type Dialogue struct {
 	readerGone, writerGone, portGone chan struct{}
 
 	mu        sync.Mutex
-	fill      *sync.Cond // toEngine or lost changed
+	fill      *sync.Cond // toEngine, idle or lost changed
 	toEngine  []byte
+	idle      bool          // the engine has read all of toEngine and asks for more
 	next      *exchange     // prepared, its command not yet written
 	now       *exchange     // in flight
 	doubt     bool          // step must be proved before the next command
@@ -163,9 +161,8 @@ type exchange struct {
 	sms     string // message text, "" for a plain command
 	prompt  bool   // the prompt came
 	timeout time.Duration
-	timer   *time.Timer
-	lines   []string // as received, the final result last
-	size    int
+	fed     int  // lines that the engine was given for its answer
+	size    int  // their bytes
 	kin     bool // a line with this command's name was seen, even if unsolicited
 	probe   bool // asked by prove
 	written bool // the engine waits for a final result
@@ -302,9 +299,9 @@ func Name(cmd string) string {
 	return name
 }
 
-// exchange drives one command through the engine. Whatever happens, the engine
-// gets exactly one final result for it, so nothing of one command is left in
-// the engine for the next.
+// exchange has the engine carry out one command. What comes back is the engine's
+// answer; the discipline has seen to it that the engine got this command's lines and
+// no others, and exactly one final result, or none and its time was up.
 func (d *Dialogue) exchange(ctx context.Context, x *exchange) ([]string, error) {
 	x.names = commandNames(x.cmd)
 	d.mu.Lock()
@@ -321,40 +318,44 @@ func (d *Dialogue) exchange(ctx context.Context, x *exchange) ([]string, error) 
 	})
 	defer stop()
 
+	var info []string
 	var err error
-	limit := engine.WithTimeout(x.timeout + engineGrace)
 	if x.sms == "" {
-		_, err = d.eng.Command(body(x.cmd), limit)
+		info, err = d.eng.Command(body(x.cmd), engine.WithTimeout(x.timeout))
 	} else {
-		_, err = d.eng.SMSCommand(body(x.cmd), x.sms, limit)
+		info, err = d.eng.SMSCommand(body(x.cmd), x.sms, engine.WithTimeout(x.timeout))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.next = nil
-	if x.timer != nil {
-		x.timer.Stop()
+	if errors.Is(err, engine.ErrDeadlineExceeded) {
+		d.end(x, ErrTimeout)
+	}
+	lines, isResult := answer(info, err)
+	if !isResult {
+		d.drain()
 	}
 	switch {
 	case x.err != nil:
 		return nil, x.err
 	case d.lost != nil && !x.ended:
 		return nil, d.lost
-	case !x.ended: // the engine gave up first: nothing is certain any more
-		d.failLocked(fmt.Errorf("%w: engine: %v", ErrLost, err))
+	case !x.ended || !isResult || len(info) != x.fed: // nothing is certain any more
+		d.failLocked(fmt.Errorf("%w: engine: %d of %d lines: %v", ErrLost, len(info), x.fed, err))
 		return nil, d.lost
 	}
-	return x.lines, nil
+	d.count.Commands++
+	return lines, nil
 }
 
-// end finishes x once. With err the line is in doubt from now on. Caller holds mu.
+// end finishes x once: with its final result (err nil), or without. Then the line is in
+// doubt from now on. Caller holds mu.
 func (d *Dialogue) end(x *exchange, err error) {
-	if x.ended {
-		return
+	if x.ended && (x.err != nil || err != ErrTimeout) {
+		return // a time that was up first is all that comes later than the end
 	}
 	x.ended, x.err = true, err
-	if err == nil {
-		d.count.Commands++
-	} else {
+	if err != nil {
 		if errors.Is(err, ErrTimeout) {
 			d.count.Timeouts++
 		}
@@ -363,12 +364,25 @@ func (d *Dialogue) end(x *exchange, err error) {
 			d.late = x
 		}
 		d.inSMS = d.inSMS || x.sms != ""
-		if x.written {
+		if x.written && err != ErrTimeout { // after that the engine waits no longer
 			d.feed("ERROR")
 		}
 	}
 	if d.now == x {
 		d.now = nil
+	}
+}
+
+// drain waits until the engine, which waits for no answer, has thrown away what it was
+// given: what its time-out left unread would be read as the next command's. It reads
+// line by line and holds one in its hands, so a further, empty line is handed in, and
+// once that was taken nothing older is left. Caller holds mu.
+func (d *Dialogue) drain() {
+	d.toEngine = append(d.toEngine[:0], "\r\n"...)
+	d.idle = false
+	d.fill.Broadcast()
+	for !d.idle && d.lost == nil {
+		d.fill.Wait()
 	}
 }
 
@@ -379,7 +393,7 @@ func (d *Dialogue) mistrust() { d.doubt, d.fresh = true, false }
 func (d *Dialogue) feed(line string) {
 	d.toEngine = append(d.toEngine, line...)
 	d.toEngine = append(d.toEngine, "\r\n"...)
-	d.fill.Signal()
+	d.fill.Broadcast()
 }
 
 // fail gives the line up.
@@ -423,8 +437,11 @@ func (l *discipline) Read(p []byte) (int, error) {
 		if d.lost != nil {
 			return 0, io.EOF
 		}
+		d.idle = true
+		d.fill.Broadcast()
 		d.fill.Wait()
 	}
+	d.idle = false
 	n := copy(p, d.toEngine)
 	d.toEngine = d.toEngine[:copy(d.toEngine, d.toEngine[n:])]
 	return n, nil
@@ -435,7 +452,17 @@ func (l *discipline) Read(p []byte) (int, error) {
 func (l *discipline) Write(p []byte) (int, error) {
 	d := (*Dialogue)(l)
 	out := strings.TrimRight(string(p), "\r\n")
-	if out == "\x1b" { // the engine's own escape: step is proved with ours
+	if out == "\x1b" {
+		// TS 27.005 §3.5.1: ESC leaves the text without sending it. The engine sends
+		// it when the time of a message is up, and when it is told to.
+		d.mu.Lock()
+		if d.now != nil {
+			d.end(d.now, ErrTimeout)
+		}
+		d.mu.Unlock()
+		if err := d.write([]byte("\x1b\r")); err != nil {
+			return 0, err
+		}
 		return len(p), nil
 	}
 	text := strings.HasSuffix(out, "\x1a")
@@ -459,15 +486,6 @@ func (l *discipline) Write(p []byte) (int, error) {
 
 	if err := d.write([]byte(out)); err != nil {
 		return 0, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !x.ended && x.timer == nil {
-		x.timer = time.AfterFunc(x.timeout, func() {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.end(x, ErrTimeout)
-		})
 	}
 	return len(p), nil
 }
@@ -552,261 +570,11 @@ func (d *Dialogue) take(p []byte, at time.Time) {
 			x.prompt = true
 			d.opt.Trace(Received, at, ">")
 			d.toEngine = append(d.toEngine, '>')
-			d.fill.Signal()
+			d.fill.Broadcast()
 			continue
 		}
 		if line, ok := d.asm.push(b); ok {
 			d.line(line, at)
 		}
 	}
-}
-
-// line decides whose a line is. Caller holds mu.
-func (d *Dialogue) line(line string, at time.Time) {
-	x := d.now
-	first := !d.begun
-	d.begun = true
-	d.marks = d.marks || isMarkerName(linePrefix(line))
-	if d.tail != nil {
-		u := *d.tail
-		d.tail = nil
-		_, final := d.final(line, x)
-		second := !final && linePrefix(line) == ""
-		if second {
-			u.Text += "\n" + line
-		}
-		d.publish(u)
-		if second {
-			return
-		}
-	}
-	switch {
-	case line == ">" || d.isEcho(line):
-		d.opt.Trace(Dropped, at, line)
-		return
-	case d.isBanner(line):
-		d.count.Reboots++
-		d.publish(Line{at, line})
-		d.mistrust()
-		d.inSMS = false // a modem that restarted waits for no text
-		if x != nil {
-			d.end(x, ErrRebooted)
-		}
-		return
-	}
-	if success, final := d.final(line, x); final {
-		d.result(line, success, at)
-		return
-	}
-	if isCallResult(line) {
-		d.publish(Line{at, line})
-		return
-	}
-	if x != nil && d.answers(line, x) {
-		d.opt.Trace(Received, at, line)
-		if x.size += len(line); x.size > replyMax {
-			d.count.NoiseBytes += len(line)
-			return
-		}
-		// What has no name may be noise: it is kept, but proves nothing.
-		x.lines, x.kin = append(x.lines, line), x.kin || linePrefix(line) != ""
-		// The engine must see neither a final result nor a prompt in it.
-		d.feed("." + line)
-		return
-	}
-	if d.doubt && d.isLate(line) {
-		d.opt.Trace(Dropped, at, line)
-		d.count.Late++
-		return
-	}
-	if first && d.knowsURCs && linePrefix(line) == "" && !d.opt.IsURC(line, "", 0) {
-		// The rest of a line that began before the port was opened.
-		d.opt.Trace(Dropped, at, line)
-		d.count.NoiseBytes += len(line)
-		return
-	}
-	u := Line{at, line}
-	if hasTail(line) {
-		d.tail = &u
-		return
-	}
-	d.publish(u)
-}
-
-// answers reports whether line belongs to the reply of x. Caller holds mu.
-func (d *Dialogue) answers(line string, x *exchange) bool {
-	if len(x.names) == 0 {
-		// A bare AT or a basic setting is answered by its result alone.
-		b := strings.ToUpper(body(x.cmd))
-		return strings.HasPrefix(b, "I") && !d.opt.IsURC(line, x.cmd, len(x.lines))
-	}
-	if p := linePrefix(line); p != "" {
-		if !d.named(p, x) {
-			return false
-		}
-		if d.opt.IsURC(line, x.cmd, len(x.lines)) {
-			x.kin = true
-			return false
-		}
-		return true
-	}
-	return !d.opt.IsURC(line, x.cmd, len(x.lines))
-}
-
-// named reports whether the name p may lead an answer to x.
-func (d *Dialogue) named(p string, x *exchange) bool {
-	for _, name := range x.names {
-		if related(name, p) {
-			return true
-		}
-		for _, also := range d.opt.Answers[name] {
-			if strings.EqualFold(also, p) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// isLate reports whether line is of an answer that came too late, rather than
-// unsolicited. Caller holds mu.
-func (d *Dialogue) isLate(line string) bool {
-	x, p := d.late, linePrefix(line)
-	if x == nil {
-		// A new line may still carry answers to whoever spoke before us.
-		return p != "" && d.knowsURCs && !d.opt.IsURC(line, "", 0)
-	}
-	if p != "" && !d.named(p, x) && !isMarkerName(p) {
-		return false
-	}
-	return !d.opt.IsURC(line, x.cmd, len(x.lines))
-}
-
-// final reports whether line is a final result while x is in flight (nil: none
-// is), and of success. Caller holds mu.
-func (d *Dialogue) final(line string, x *exchange) (success, final bool) {
-	if len(line) == 1 && line[0] >= '0' && line[0] <= '9' {
-		if x != nil && body(x.cmd) == "" && line == "0" {
-			d.digits = true
-		}
-		return line == "0", d.digits
-	}
-	success, final = d.opt.Final(line)
-	if final && isCallResult(line) && (x == nil || !canCall(x.cmd)) {
-		return false, false // the end of somebody's call, not of this command
-	}
-	return success, final
-}
-
-// result takes a final result. Caller holds mu.
-func (d *Dialogue) result(line string, success bool, at time.Time) {
-	x := d.now
-	if x == nil {
-		// A result that nobody waits for: late, or one more than was asked.
-		// Either way the count is off until step is proved.
-		d.opt.Trace(Dropped, at, line)
-		d.count.Late++
-		d.mistrust()
-		return
-	}
-	d.opt.Trace(Received, at, line)
-	x.lines = append(x.lines, line)
-	if success && !x.kin && len(x.names) == 1 && oneLineReads[strings.ToUpper(body(x.cmd))] {
-		d.count.OutOfStep++
-		d.end(x, ErrOutOfStep)
-		return
-	}
-	switch {
-	case success:
-		d.feed("OK")
-	case strings.HasPrefix(line, "+CME ERROR:"), strings.HasPrefix(line, "+CMS ERROR:"):
-		d.feed(line)
-	default: // a vendor's own, in the only word for it that the engine knows
-		d.feed("ERROR")
-	}
-	d.end(x, nil)
-}
-
-// publish queues an unsolicited line; the oldest gives way. Caller holds mu.
-func (d *Dialogue) publish(l Line) {
-	d.opt.Trace(Unasked, l.At, l.Text)
-	d.count.URCs++
-	select {
-	case d.urcs <- l:
-		return
-	default:
-	}
-	select {
-	case <-d.urcs:
-		d.count.DroppedURC++
-	default:
-	}
-	d.urcs <- l // only the reader sends, so there is room now
-}
-
-// isEcho reports whether line is a command coming back (ATE1). Caller holds mu.
-func (d *Dialogue) isEcho(line string) bool {
-	if x := d.now; x != nil && (strings.EqualFold(line, x.cmd) || x.prompt && line == strings.TrimSpace(x.sms)) {
-		return true
-	}
-	if d.late != nil && strings.EqualFold(line, d.late.cmd) {
-		return true
-	}
-	if d.now != nil && !d.doubt {
-		return false // +CLAC lists commands
-	}
-	// No modem says "AT" of its own accord: it is an echo that came late.
-	return len(line) >= 2 && strings.EqualFold(line[:2], "AT") && (len(line) == 2 || strings.IndexByte(signs, line[2]) >= 0)
-}
-
-func (d *Dialogue) isBanner(line string) bool {
-	for _, b := range d.opt.Banners {
-		if line == b {
-			return true
-		}
-	}
-	return false
-}
-
-// hasTail reports whether a URC has a second line (TS 27.005 §3.4.1: the PDU).
-func hasTail(line string) bool {
-	switch linePrefix(line) {
-	case "+CMT", "+CDS", "+CBM":
-		return true
-	}
-	return false
-}
-
-// DefaultFinal knows the final results of V.250 and 3GPP and the two that
-// vendors add most often.
-func DefaultFinal(line string) (success, final bool) {
-	if line == "OK" {
-		return true, true
-	}
-	for _, prefix := range []string{"+CME ERROR:", "+CMS ERROR:", "+CIS ERROR:"} {
-		if strings.HasPrefix(line, prefix) {
-			return false, true
-		}
-	}
-	switch line {
-	case "ERROR", "COMMAND NOT SUPPORT", "TOO MANY PARAMETERS":
-		return false, true
-	}
-	return strings.HasPrefix(line, "CONNECT"), isCallResult(line)
-}
-
-// isCallResult reports whether line is a result that also comes unasked, when
-// a call or a data session of the same port ends.
-func isCallResult(line string) bool {
-	switch line {
-	case "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE", "CONNECT":
-		return true
-	}
-	return strings.HasPrefix(line, "CONNECT ")
-}
-
-// canCall reports whether a command may end with a call result.
-func canCall(cmd string) bool {
-	b := strings.ToUpper(body(cmd))
-	return b != "" && strings.IndexByte("DAO", b[0]) >= 0 || strings.HasPrefix(b, "+CG") && strings.Contains(b, "=")
 }

@@ -497,14 +497,19 @@ func FuzzReply(f *testing.F) {
 		x := &exchange{cmd: "AT+CSQ", names: []string{"+CSQ"}, written: true}
 		d.now = x
 		d.take([]byte(s), time.Now())
-		for _, l := range x.lines {
+		fed := strings.Split(strings.TrimSuffix(string(d.toEngine), "\r\n"), "\r\n")
+		for _, l := range fed {
 			if len(l) > 3*lineMax || strings.ContainsAny(l, "\r\n\x00") {
 				t.Errorf("line %q", l)
 			}
 		}
 		if x.ended && x.err == nil {
-			if _, final := d.opt.Final(x.lines[len(x.lines)-1]); !final {
-				t.Errorf("ended by %q", x.lines)
+			last := fed[len(fed)-1]
+			if _, final := d.opt.Final(last); !final {
+				t.Errorf("ended by %q", fed)
+			}
+			if n := len(fed) - 1; n != x.fed && fed[0] != x.cmd { // less the echo
+				t.Errorf("%d lines counted of %q", x.fed, fed)
 			}
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.bug.st/serial"
 	"golang.org/x/sys/unix"
@@ -29,6 +30,14 @@ var (
 // modules on a UART come with.
 const portBaud = 115200
 
+// emptyRead ends a Read of the library that found nothing after all: another program
+// took it. writePiece is what every driver takes at once when it says that it takes
+// something: cdc_acm's smallest buffer.
+const (
+	emptyRead  = 100 * time.Millisecond
+	writePiece = 64
+)
+
 // portPaths are where the guard looks; tests have trees of their own.
 type portPaths struct{ proc, lock string }
 
@@ -38,10 +47,11 @@ var systemPaths = portPaths{proc: "/proc", lock: "/run/lock"}
 // descriptor after Close (its number may by then be another file's), and no
 // second program of ours opens it meanwhile.
 //
-// go.bug.st/serial sets the line; bytes go over a descriptor of our own. That
-// library closes its descriptor before it wakes who reads from it, so a Read
-// could take what belongs to the file that got the number next, and its Write
-// can neither time out nor be ended.
+// Bytes go through go.bug.st/serial. Its traps are kept off from here: it closes its
+// descriptor under a Read or Write that is in it, which then works on the file that
+// gets the number next, so it is closed once both are out; its Read can only be ended by
+// that Close and its Write by nothing, so both are called when the kernel says that
+// there is something to do, by a second descriptor of ours.
 //
 // The lock is flock(2) on our descriptor: it needs no writable directory, ends
 // with the process, and is what agetty, minicom and picocom use too. Lock files
@@ -49,14 +59,14 @@ var systemPaths = portPaths{proc: "/proc", lock: "/run/lock"}
 // written.
 type Port struct {
 	name string
-	fd   int // of the device, non-blocking; it carries the lock
+	fd   int // of the device: it carries the lock and tells when the device is ready
 	wake int // an eventfd that becomes readable with Close and stays so
 	dev  serial.Port
 
 	mu      sync.Mutex
 	closed  bool
 	writing bool
-	users   int // calls that use fd; the last one closes it after Close
+	users   int // calls that use dev and fd; the last one closes them after Close
 }
 
 // OpenPort opens and locks the serial port at path (/dev/ttyUSB2, or a link to
@@ -104,6 +114,9 @@ func openPort(path string, baud int, paths portPaths) (*Port, error) {
 		unix.Close(fd)
 		return nil, openError(path, err, paths)
 	}
+	if err := dev.SetReadTimeout(emptyRead); err != nil {
+		return nil, errors.Join(fmt.Errorf("at: open %s: %w", path, err), dev.Close(), unix.Close(fd))
+	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("at: open %s: %w", path, err), dev.Close(), unix.Close(fd))
@@ -124,16 +137,28 @@ func (p *Port) Read(b []byte) (int, error) {
 		if err := p.wait(unix.POLLIN); err != nil {
 			return 0, err
 		}
-		n, err := unix.Read(p.fd, b)
+		n, err := p.read(b)
+		var pe *serial.PortError
 		switch {
 		case n > 0:
 			return n, nil
-		case err == nil: // Linux: a device that is gone is readable and empty
+		case errors.As(err, &pe) && pe.Code() == serial.PortClosed: // the device is gone
 			return 0, io.EOF
-		case err != unix.EAGAIN && err != unix.EINTR:
+		case err != nil:
 			return 0, err
 		}
 	}
+}
+
+// read calls the library, which panics where a descriptor is beyond what select(2) can
+// hold (1,023): the program has too many files open.
+func (p *Port) read(b []byte) (n int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			n, err = 0, fmt.Errorf("at: read %s: %v: too many open files?", p.name, r)
+		}
+	}()
+	return p.dev.Read(b)
 }
 
 // Write is for one goroutine. It blocks while the modem takes nothing; Close
@@ -149,15 +174,12 @@ func (p *Port) Write(b []byte) (int, error) {
 	}()
 	done := 0
 	for done < len(b) {
-		n, err := unix.Write(p.fd, b[done:])
-		switch {
-		case n > 0:
-			done += n
-		case err == unix.EAGAIN:
-			if err := p.wait(unix.POLLOUT); err != nil {
-				return done, err
-			}
-		case err != nil && err != unix.EINTR:
+		if err := p.wait(unix.POLLOUT); err != nil {
+			return done, err
+		}
+		n, err := p.dev.Write(b[done:min(len(b), done+writePiece)])
+		done += n
+		if err != nil && err != unix.EINTR && err != unix.EAGAIN {
 			return done, err
 		}
 	}
@@ -198,7 +220,7 @@ func (p *Port) leave() {
 	defer p.mu.Unlock()
 	p.users--
 	if p.closed && p.users == 0 {
-		p.release()
+		_ = p.release() // what was written was written
 	}
 }
 
@@ -221,18 +243,20 @@ func (p *Port) Close() error {
 		// The kernel would wait for what the modem does not take.
 		_ = unix.IoctlSetInt(p.fd, unix.TCFLSH, unix.TCOFLUSH)
 	}
-	err := errors.Join(p.dev.Close(), unix.Flock(p.fd, unix.LOCK_UN))
+	// The library's close, which lets others in, may come later. A device that is gone
+	// refuses this.
+	_ = unix.IoctlSetInt(p.fd, unix.TIOCNXCL, 0)
+	err := unix.Flock(p.fd, unix.LOCK_UN)
 	_, wakeErr := unix.Write(p.wake, []byte{1, 0, 0, 0, 0, 0, 0, 1})
 	if p.users == 0 {
-		p.release()
+		err = errors.Join(err, p.release())
 	}
 	return errors.Join(err, wakeErr)
 }
 
 // release closes the descriptors; p.mu is held and nobody uses them.
-func (p *Port) release() {
-	_ = unix.Close(p.fd) // its work is done: what was written was written
-	_ = unix.Close(p.wake)
+func (p *Port) release() error {
+	return errors.Join(p.dev.Close(), unix.Close(p.fd), unix.Close(p.wake))
 }
 
 // openError says why a port did not open, and what to do.

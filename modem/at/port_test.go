@@ -233,12 +233,16 @@ func TestStuckWriteEndsWithClose(t *testing.T) {
 		_, err := port.Write(make([]byte, 1<<20)) // more than any tty buffers
 		returned <- err
 	}()
-	for { // until the write is inside the driver
-		port.mu.Lock()
-		writing := port.writing
-		port.mu.Unlock()
-		if writing {
-			break
+	// Until the driver takes nothing: what waits on the other side no longer grows.
+	for seen, still := -1, 0; still < 20; <-time.After(5 * time.Millisecond) {
+		n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCINQ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == seen && n > 0 {
+			still++
+		} else {
+			seen, still = n, 0
 		}
 	}
 	if err := port.Close(); err != nil {

@@ -188,8 +188,8 @@ func (d *Dialogue) leaveText(ctx context.Context) error {
 	if !in {
 		return nil
 	}
-	// TS 27.005 §3.5.1: ESC aborts the text without sending it.
-	if err := d.write([]byte("\x1b\r")); err != nil {
+	d.eng.Escape()
+	if err := d.Err(); err != nil {
 		return err
 	}
 	return d.pause(ctx, quietTime)
