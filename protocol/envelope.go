@@ -118,6 +118,15 @@ var bodies = map[Type]func() any{
 // Types are the message types that this version knows, sorted.
 func Types() []Type { return slices.Sorted(maps.Keys(bodies)) }
 
+// BodyOf gives a pointer to a new body struct of type t, nil for a type that this
+// version does not know.
+func BodyOf(t Type) any {
+	if mk := bodies[t]; mk != nil {
+		return mk()
+	}
+	return nil
+}
+
 // DecodeBody reads the body into a pointer to the struct of its type, as the
 // comments of the Type constants name it. A type that this version does not know
 // gives nil and no error.

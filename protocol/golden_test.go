@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/golden and the tables of README.md")
+var update = flag.Bool("update", false, "rewrite testdata/golden and the tables of REFERENCE.md")
 
 func ptr[T any](v T) *T { return &v }
 
@@ -204,9 +204,9 @@ func TestGoldens(t *testing.T) {
 	}
 }
 
-// TestReadme holds the tables of README.md to the code and the goldens.
+// TestReadme holds the tables of REFERENCE.md to the code and the goldens.
 func TestReadme(t *testing.T) {
-	have, err := os.ReadFile("README.md")
+	have, err := os.ReadFile("REFERENCE.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,13 +215,13 @@ func TestReadme(t *testing.T) {
 	want = fill(t, want, "up", fieldTables(t, "Envelope", "Time", "Status", "Last", "Standing", "Alert", "Candidate", "Evidence", "Action", "Clear", "Warning", "MachineEvent", "State", "Learned", "Update", "Inventory", "CardChanged", "Blind", "Recovery", "Gap", "Reply"))
 	want = fill(t, want, "down", fieldTables(t, "Command", "PlanArgs", "Plan", "SIMStatus", "Neighbours", "ConfigArgs", "Settings", "TimeArgs", "UpdateArgs", "BundlePart"))
 	if *update {
-		if err := os.WriteFile("README.md", []byte(want), 0o644); err != nil {
+		if err := os.WriteFile("REFERENCE.md", []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if string(have) != want {
-		t.Error("README.md does not show what the code does; run go test ./protocol -update and read the diff")
+		t.Error("REFERENCE.md does not show what the code does; run go test ./protocol -update and read the diff")
 	}
 }
 
@@ -230,7 +230,7 @@ func fill(t *testing.T, doc, block, text string) string {
 	begin, end := fmt.Sprintf("<!-- %s: generated -->\n", block), fmt.Sprintf("<!-- %s: end -->", block)
 	i, j := strings.Index(doc, begin), strings.Index(doc, end)
 	if i < 0 || j < i {
-		t.Fatalf("README.md has no %s block", block)
+		t.Fatalf("REFERENCE.md has no %s block", block)
 	}
 	return doc[:i+len(begin)] + text + doc[j:]
 }

@@ -93,8 +93,8 @@ type Sale struct {
 // bill_fault, cashless_fault, cash_box_full, cash_box_out, door_open, temperature,
 // board_changed, machine_silent, audit_unreconciled, counts_differ.
 type Notice struct {
-	Incident  string `json:"id"` // the same at the beginning and at the end
-	Kind      string `json:"kind"`
+	Incident  string `json:"id"`             // the same at the beginning and at the end
+	Kind      string `json:"kind"`           // one of the kinds above
 	Stands    bool   `json:"stands"`         // false: it ended
 	How       string `json:"how"`            // reported (the machine says so), derived (computed from what it says), inferred (from habit)
 	Selection string `json:"sel,omitempty"`  // of the column or device

@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// TestPostgresKeepsEachMessageOnce runs the statements of README.md in a real
+// TestPostgresKeepsEachMessageOnce runs the statements of REFERENCE.md in a real
 // PostgreSQL: what a device sent plain, in batches, twice and after later messages
 // stands in the table once, in the order of recording, over a change of the store.
 func TestPostgresKeepsEachMessageOnce(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile("REFERENCE.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestPostgresKeepsEachMessageOnce(t *testing.T) {
 		statements = append(statements, strings.TrimSuffix(strings.TrimSpace(part[:strings.Index(part, "```")]), ";"))
 	}
 	if len(statements) != 3 {
-		t.Fatalf("%d blocks of SQL in README.md, want 3", len(statements))
+		t.Fatalf("%d blocks of SQL in REFERENCE.md, want 3", len(statements))
 	}
 	psql := postgres(t)
 

@@ -39,7 +39,7 @@ type LeafInfo struct {
 	What     string
 }
 
-// Leaves is the one table of topics: the code, README.md and the tests read it.
+// Leaves is the one table of topics: the code, REFERENCE.md and the tests read it.
 // Every row is QoS 1.
 var Leaves = []LeafInfo{
 	{Leaf: LeafAlert, Types: []Type{TypeAlert, TypeClear, TypeCard, TypeBlind, TypeNotice},

@@ -95,6 +95,8 @@ var arrows = map[string][]string{
 	"modem/cmd/modemsim":        {"modem/modemtest"},
 
 	// The other end of the wire: the operator's backend. No device has it.
+	"protocol/schema":              {},
+	"protocol/cmd/consumer":        {"protocol"},
 	"protocol/backend/store":       {"protocol"},
 	"protocol/backend/backendtest": {},
 }

@@ -29,6 +29,9 @@ ModemManager     modemmanager       that ModemManager reads what it plays
 gdbus            libglib2.0-bin     that ModemManager reads what it plays
 dbus-daemon      dbus-daemon        that ModemManager reads what it plays
 chromium         chromium           the technician'\''s page in a browser
+python3          python3            that the consumer in Python runs
+node             nodejs             that an independent validator takes the AsyncAPI document
+npm              npm                that an independent validator takes the AsyncAPI document
 '
 
 missing() {
@@ -38,8 +41,19 @@ missing() {
 	done
 }
 
+# One package of npm, beside the system's: the validator of AsyncAPI.
+npm_dir=${CELLWARDEN_NPM:-/var/cache/cellwarden-npm}
+npm_package() {
+	if [ -d "$npm_dir/node_modules/@asyncapi/parser" ] || ! command -v npm >/dev/null || ! mkdir -p "$npm_dir" 2>/dev/null; then
+		return
+	fi
+	echo "test-deps: npm install @asyncapi/parser"
+	(cd "$npm_dir" && npm install --no-audit --no-fund --silent @asyncapi/parser@3.6.6 >/dev/null 2>&1) ||
+		echo "test-deps: could not install it - the test of the AsyncAPI document will say SKIP"
+}
+
 want=$(missing)
-[ -n "$want" ] || exit 0
+[ -n "$want" ] || { npm_package; exit 0; }
 packages=$(echo "$want" | cut -d '|' -f 1 | sort -u | tr '\n' ' ')
 
 echo "test-deps: not here:"
@@ -90,3 +104,4 @@ if [ -n "$want" ]; then
 	echo "test-deps: could not install $(echo "$want" | cut -d '|' -f 1 | sort -u | tr '\n' ' ')- tests that need them will say SKIP"
 fi
 rm -f "$log"
+npm_package

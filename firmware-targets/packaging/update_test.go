@@ -9,7 +9,7 @@ import (
 
 // releases puts into the root dir what an updates' server would have, for a target:
 // the real program as v2.1.0, also as a delta, and one that crashes as v2.2.0, signed as
-// protocol/README.md tells a vendor to.
+// protocol/REFERENCE.md tells a vendor to.
 func releases(t *testing.T, dir, target string) {
 	t.Helper()
 	work, site := t.TempDir(), filepath.Join(dir, "releases")

@@ -1,6 +1,6 @@
 // Command cellwarden-sign makes what devices update from: keys, roots, manifests
 // with their packed binaries and deltas. It runs where releases are made, or on the
-// machines that hold the keys; no device has it. protocol/README.md shows it at work.
+// machines that hold the keys; no device has it. protocol/REFERENCE.md shows it at work.
 package main
 
 import (

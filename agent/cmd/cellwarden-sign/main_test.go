@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A release as protocol/README.md describes it: keys, a root, a manifest, then a
+// A release as protocol/REFERENCE.md describes it: keys, a root, a manifest, then a
 // change of keys and a release that bridges it.
 func TestARelease(t *testing.T) {
 	dir := t.TempDir()
