@@ -65,7 +65,7 @@ func TestConsumersPrintEachMessageOnce(t *testing.T) {
 	}
 	host, port, _ := strings.Cut(strings.TrimPrefix(url, "mqtt://"), ":")
 	for name, cmd := range map[string]*exec.Cmd{
-		"go": exec.Command(bin, broker),
+		"go":     exec.Command(bin, broker),
 		"python": exec.Command("sh", "-c", "exec mosquitto_sub -h "+host+" -p "+port+` -c -i py -q 1 -t 'cw/+/+' -F '%t %r %x' | python3 consumer.py`),
 	} {
 		t.Run(name, func(t *testing.T) {
