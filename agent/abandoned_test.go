@@ -35,9 +35,8 @@ func TestAbandonedQuestionsShareNothing(t *testing.T) {
 			return b.Confirm(ctx, localapi.Confirmation{Class: "arrears", By: "technician"})
 		},
 		"updateline": func(ctx context.Context, b *backend) error {
-			u := &updater{loop: b.loop, ctx: ctx}
-			u.line(func(string) bool { return true })()
-			u.works()
+			b.loop.updateLine(func(string) bool { return true })(ctx)
+			b.loop.works(ctx)
 			return ctx.Err()
 		},
 	}

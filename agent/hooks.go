@@ -19,6 +19,7 @@ import (
 	"cellwarden/agent/explain"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/update/launch"
+	"cellwarden/agent/worker"
 	"cellwarden/modem"
 	"cellwarden/modem/profile"
 )
@@ -74,7 +75,7 @@ func runVerb(ctx context.Context, args []string, env cli.Env, version string) in
 	defer settleDown()()
 	err = Run(ctx, Options{Config: cfg, Version: version, Hardware: hw, Log: log,
 		Recorder: rec, Board: boardName(on)})
-	if errors.Is(err, errRestart) {
+	if errors.Is(err, worker.ErrRestart) {
 		return launch.Again(log)
 	}
 	if err != nil {
@@ -268,7 +269,7 @@ func diagnoseDirect(ctx context.Context, port string, progress func(localapi.Pro
 			progress(localapi.Progress{Layer: layerOf(q), State: localapi.Checking, Doing: string(q)})
 			for _, a := range m.Ask(ctx, q) {
 				for _, f := range a.Facts {
-					see("at:"+name(a.Command), f)
+					see("at:"+worker.CommandName(a.Command), f)
 				}
 			}
 		}
@@ -276,7 +277,7 @@ func diagnoseDirect(ctx context.Context, port string, progress func(localapi.Pro
 		if round < directRounds-1 {
 			if err := hearFor(ctx, m, directPause, func(ev modem.Event) {
 				for _, f := range ev.Facts {
-					see("urc:"+name(ev.Line), f)
+					see("urc:"+worker.CommandName(ev.Line), f)
 				}
 			}); err != nil {
 				return diag.Diagnosis{}, err

@@ -5,12 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"log/slog"
-	"maps"
-	"path/filepath"
-	"slices"
-	"syscall"
 	"time"
 
 	"cellwarden/agent/board"
@@ -23,6 +18,8 @@ import (
 	"cellwarden/agent/meter"
 	"cellwarden/agent/outbox"
 	"cellwarden/agent/probe"
+	"cellwarden/agent/remedy"
+	"cellwarden/agent/worker"
 	"cellwarden/modem"
 	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
@@ -60,12 +57,11 @@ type loop struct {
 	recorder *modem.Recorder
 	version  string
 	board    string
-	line     *line
-	mender   mender
-	prober   *prober
+	modem    *worker.Modem
+	probe    *worker.Probe
 	saver    *flash.StateDir
 	block    *board.Block
-	updates  *updater // nil: its directory cannot be used
+	updates  *worker.Update // nil: its directory cannot be used
 
 	nudges      chan struct{} // to the uplink: one that waits is enough
 	port0       string        // modem.port of the config
@@ -221,13 +217,13 @@ func (l *loop) step(ev core.Event) {
 	for _, e := range l.core.Step(ev) {
 		switch e := e.(type) {
 		case core.Ask:
-			select {
-			case l.line.asks <- e.Queries:
-			default: // cannot be: the core asks one round at a time
+			if !l.modem.Request(e) { // cannot be: the core asks one round at a time
 				l.log.Error("a round was asked while one runs")
 			}
 		case core.RunProbe:
-			l.prober.specs <- e.Spec
+			if !l.probe.Request(e.Spec) { // cannot be either
+				l.log.Error("a probe was asked while one runs")
+			}
 		case core.LookAtLinks:
 			l.look()
 		case core.Store:
@@ -239,10 +235,11 @@ func (l *loop) step(ev core.Event) {
 		case core.Block:
 			l.block.Want(e.On)
 			l.settleBlock()
-		case core.CycleRadio:
-			select {
-			case l.line.cycles <- struct{}{}:
-			default:
+		case core.DeleteMessages:
+			l.modem.Request(e) // where too much waits, the next slow round tries again
+		case core.Remedy:
+			if !l.modem.Request(e) {
+				l.step(core.RemedyDone{At: l.at(), Step: e.Step, Result: remedy.Failed, Detail: "the modem worker is busy"})
 			}
 		case core.HearTime:
 			if l.hw.HearTime != nil {
@@ -274,7 +271,9 @@ func (l *loop) look() {
 		share = meter.GuardFor(v.Usage).Share()
 	}
 	l.budget.guard(share)
-	l.mend(v.Diagnosis, v.Standing != nil && v.Standing.Class == diag.ModemFault)
+	if l.hw.ShowState != nil {
+		l.hw.ShowState(v.Diagnosis.Class == diag.Healthy)
+	}
 }
 
 // store puts a message into the outbox. A message that cannot even be staged is
@@ -493,44 +492,4 @@ func (l *loop) finish() {
 		l.log.Error("the day's traffic not kept", "error", err)
 	}
 	l.saver.Close()
-}
-
-// troubles are the agent's own: what is wrong with it and since when, by the
-// part that it concerns.
-type troubles map[string]localapi.Trouble
-
-func (t troubles) set(part, key string, at instant.Instant, args ...string) {
-	if old, ok := t[part]; ok && old.Key == key && slices.Equal(old.Args, args) {
-		return
-	}
-	t[part] = localapi.Trouble{Key: key, Args: args, Since: core.WireTime(at)}
-}
-
-// file names what a file system error means; nil ends the trouble.
-func (t troubles) file(part string, err error, at instant.Instant) {
-	where := ""
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		where = filepath.Dir(pe.Path)
-	} else if err != nil {
-		where = err.Error()
-	}
-	switch {
-	case err == nil:
-		delete(t, part)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, flash.ErrDiskFull):
-		t.set(part, "disk_full", at, where)
-	case errors.Is(err, syscall.EROFS), errors.Is(err, flash.ErrReadOnly):
-		t.set(part, "disk_readonly", at, where)
-	default:
-		t.set(part, "unknown", at, err.Error())
-	}
-}
-
-func (t troubles) list() []localapi.Trouble {
-	out := []localapi.Trouble{}
-	for _, part := range slices.Sorted(maps.Keys(t)) {
-		out = append(out, t[part])
-	}
-	return out
 }

@@ -27,8 +27,10 @@ import (
 	"cellwarden/agent/meter"
 	"cellwarden/agent/outbox"
 	"cellwarden/agent/probe"
+	"cellwarden/agent/remedy"
 	"cellwarden/agent/uplink"
 	"cellwarden/agent/web"
+	"cellwarden/agent/worker"
 	"cellwarden/modem"
 	"cellwarden/protocol"
 
@@ -110,23 +112,32 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		Poll: cfg.Modem.Poll.Std(), SlowPoll: slowPoll, LinkPoll: cfg.Data.Poll.Std(), ReportEvery: cfg.Uplink.ReportEvery.Std(),
 		Probes: specs, ProbeEvery: cfg.Probes.Interval.Std(), ProbeBudget: int(cfg.Probes.DailyBudgetBytes),
 		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
-		RadioCycle: o.Hardware.OpenModem != nil, BlockAt: cfg.Data.BlockPercent(),
+		Steps: stepsOf(o.Hardware), DeleteRead: cfg.Modem.SMSDelete == "read", BlockAt: cfg.Data.BlockPercent(),
 		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
 	}
 	events := make(chan core.Event, eventQueue)
 	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), over: make(chan struct{}), queue: q,
-		line: newLine(o.Hardware, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), prober: newProber(o.Hardware, events), saver: files, block: board.NewBlock(files.Run(), cfg.Data.Interfaces),
+		modem: worker.NewModem(o.Hardware, o.Log, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), probe: worker.NewProbe(o.Hardware, events), saver: files, block: board.NewBlock(files.Run(), cfg.Data.Interfaces),
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.Load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
 	copt.Tally = l.tally
-	if cfg.Modem.SMSDelete == "read" {
-		l.line.mailbox = &mailbox{log: o.Log}
-	}
 	if l.core, err = startCore(copt, o, files, files.Meters()); err != nil {
 		return nil, err
 	}
 	return l, nil
+}
+
+// stepsOf are the remedies that this machine can take.
+func stepsOf(hw device.Hardware) []remedy.Step {
+	var out []remedy.Step
+	if hw.OpenModem != nil {
+		out = append(out, core.StepRadioCycle)
+	}
+	if hw.ResetModem != nil {
+		out = append(out, core.StepResetLine)
+	}
+	return out
 }
 
 // modemAt is where the config looks for the modem, in one word.
@@ -184,17 +195,17 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 		g.Go(func() error { return s(ctx) })
 	}
 	if l.hw.OpenModem != nil {
-		g.Go(func() error { return l.line.run(ctx) })
+		g.Go(func() error { return l.modem.Run(ctx) })
 	}
 	if l.hw.WatchLinks != nil {
-		g.Go(func() error { return l.watchLinks(ctx) })
+		g.Go(func() error { return worker.WatchLinks(ctx, l.hw, l.log, l.events) })
 	}
-	g.Go(func() error { return l.prober.run(ctx) })
-	if a := l.newTimeAsker(o.Config.Probes.NTP); a != nil {
-		g.Go(func() error { return a.run(ctx) })
+	g.Go(func() error { return l.probe.Run(ctx) })
+	if c := worker.NewClock(l.hw, o.Config.Probes.NTP, l.log, l.events); c != nil {
+		g.Go(func() error { return c.Run(ctx) })
 	}
 	if l.updates != nil {
-		g.Go(func() error { return l.updates.run(ctx) })
+		g.Go(func() error { return l.updates.Run(ctx) })
 	}
 	if l.uplink.on {
 		up := l.newUplink(o, id)
@@ -221,8 +232,8 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	if l.updates != nil && (err == nil || errors.Is(err, errRestart)) {
-		l.updates.kept(l.updates.runner.Stopped())
+	if l.updates != nil && (err == nil || errors.Is(err, worker.ErrRestart)) {
+		l.updates.Stopped()
 	}
 	return err
 }

@@ -1,12 +1,10 @@
 package agent
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,12 +12,8 @@ import (
 	"time"
 
 	"cellwarden/agent/board"
-	"cellwarden/agent/core"
-	"cellwarden/agent/device"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/localapi"
-	"cellwarden/modem"
-	"cellwarden/modem/modemtest"
 	"cellwarden/protocol"
 )
 
@@ -170,61 +164,5 @@ func TestTheBackendTellsTheTime(t *testing.T) {
 	put("now")
 	if at, wall := c.event("now"); !at.Trusted || at.Corrected || time.Since(wall).Abs() > 10*time.Second {
 		t.Errorf("%+v", at)
-	}
-}
-
-// TestTheModemTellsTheTime: what the network told a module before the agent began
-// is asked for, and what it tells later is heard.
-func TestTheModemTellsTheTime(t *testing.T) {
-	for name, x := range map[string]struct {
-		rules, urc string
-		want       string // the sources heard, the first
-	}{
-		"asked":                               {"+QLTS=1 -> +QLTS: \"2026/11/22,06:05:09+32,0\" | OK", "", "nitz"},
-		"told":                                {"+QLTS=1 -> +QLTS: \"\" | OK", "+CTZE: \"+32\",0,\"2026/11/22,14:05:09\"", "nitz"},
-		"the module's own clock is no source": {"+QLTS=1 -> ERROR\n+CCLK? -> +CCLK: \"26/11/22,14:05:09+32\" | OK", "", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			sc, err := modemtest.Parse("clock", []byte("A clock.\n-- device --\nprofile quectel-ec2x\nmanufacturer Quectel\nmodel EC20F\nrevision X\ncarrier 460-00\n-- modem --\nsim ready\nreg home\n"+x.rules+"\n"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			clock := newLostClock()
-			hw := bareHardware(clock.now)
-			hw.HearTime = clock.hear
-			port := make(chan *modemtest.PipePort, 1)
-			hw.OpenModem = func(ctx context.Context) (device.Modem, error) {
-				return modem.Open(ctx, modem.Spec{Opener: func(context.Context) (io.ReadWriteCloser, error) {
-					p := modemtest.Pipe(t.Context(), sc, modemtest.NewClock(1))
-					select {
-					case port <- p:
-					default:
-					}
-					return p, nil
-				}})
-			}
-			l := newLine(hw, make(chan core.Event, 1024))
-			m, err := hw.OpenModem(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer m.Close()
-			if x.urc != "" {
-				if err := (<-port).Do("urc " + x.urc); err != nil {
-					t.Fatal(err)
-				}
-				l.heard(t.Context(), <-m.Unsolicited())
-			}
-			for range 2 { // the second is within the minute
-				l.round(t.Context(), m, []string{"signal"})
-			}
-			if got := clock.sources(); got != x.want {
-				t.Errorf("heard of %q, want %q", got, x.want)
-			}
-			if now := clock.now(); now.Trusted != (x.want != "") || now.Trusted && now.Wall.UTC().Format("2006-01-02T15:04") != "2026-11-22T06:05" {
-				t.Errorf("the clock shows %s, trusted %v", now.Wall, now.Trusted)
-			}
-		})
 	}
 }

@@ -3,15 +3,11 @@ package agent
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"cellwarden/agent/board"
@@ -24,43 +20,16 @@ import (
 	"cellwarden/agent/update"
 	"cellwarden/agent/update/install"
 	"cellwarden/agent/update/launch"
+	"cellwarden/agent/worker"
 	"cellwarden/protocol"
 )
 
-// errRestart ends Run: the right binary is to be started in place of this one.
-var errRestart = errors.New("another binary starts now")
-
 const (
-	// healthEvery is how often a new binary's health is looked at.
-	healthEvery = 2 * time.Second
 	// maxRoot bounds the file of the packaged root.
 	maxRoot = 64 << 10
-	// lasts is how long a confirmed binary has to run until its start counts as good:
-	// longer than modem, broker and first report take, shorter than anything that a
-	// machine does once an hour.
-	lasts = 5 * time.Minute
 )
 
-// updater carries updates out beside the loop.
-type updater struct {
-	loop   *loop
-	runner *install.Runner
-	offers chan offered
-	poke   chan struct{} // an offer waits: what is under way makes room
-	state  atomic.Pointer[install.Status]
-
-	after time.Duration // update.confirm_after
-	ctx   context.Context
-}
-
-// offered is one offer and where its answer goes.
-type offered struct {
-	args    protocol.UpdateArgs
-	command string
-	answer  func(error)
-}
-
-func (l *loop) newUpdater(o Options) (*updater, error) {
+func (l *loop) newUpdater(o Options) (*worker.Update, error) {
 	cfg := o.Config
 	d := launch.Dir(cfg.Store.Dir)
 	if err := os.MkdirAll(d.Path, 0o700); err != nil {
@@ -70,11 +39,10 @@ func (l *loop) newUpdater(o Options) (*updater, error) {
 	if err != nil {
 		return nil, err // the config was checked
 	}
-	u := &updater{loop: l, offers: make(chan offered, 4), poke: make(chan struct{}, 1),
-		after: cfg.Update.ConfirmAfter.Std()}
 	h := install.Host{Dir: d, Package: launch.PackageVersion(o.Version), Version: o.Version, Exe: flash.OwnExe, Target: board.Build,
-		Policy: update.Policy{From: from, To: to, Zone: planZone(cfg.Plan), DayBytes: int64(cfg.Update.DailyBudgetBytes), UntilPercent: cfg.Update.UntilPercent},
-		Line:   u.line(o.overData()), Need: u.works, Runs: launch.SaysVersion, Report: u.report, Spent: u.spent,
+		Policy: update.Policy{From: from, To: to, Zone: planZone(cfg.Plan), DayBytes: int64(cfg.Update.DailyBudgetBytes),
+			UntilPercent: cfg.Update.UntilPercent},
+		Runs: launch.SaysVersion,
 		Dial: func(ctx context.Context, host string, port uint16) (net.Conn, error) {
 			iface, err := o.boundTo()
 			if err != nil {
@@ -89,13 +57,48 @@ func (l *loop) newUpdater(o Options) (*updater, error) {
 			l.log.Error("updates are off", "error", err)
 		}
 	}
-	r, damaged := install.Open(h)
-	for _, what := range damaged {
-		l.log.Warn("kept state of updates cannot be read", "file", what)
+	return worker.NewUpdate(h, worker.UpdateOptions{ConfirmAfter: cfg.Update.ConfirmAfter.Std(), Trial: launch.OnTrial(),
+		Now: l.hw.Now, Log: l.log, Events: l.events, Works: l.works, Line: l.updateLine(o.overData()), Report: l.reportUpdate}), nil
+}
+
+// works names what works now of what matters: modem, broker and store.
+func (l *loop) works(ctx context.Context) []string {
+	out, _ := ask(ctx, l, func() (out []string) {
+		if l.uplink.portState == "ok" && l.uplink.answered {
+			out = append(out, "modem")
+		}
+		if l.uplink.connected {
+			out = append(out, "broker")
+		}
+		if !l.commitBad && l.troubles["store"].Key == "" {
+			out = append(out, worker.Store)
+		}
+		return out
+	})
+	return out
+}
+
+// updateLine is how things stand for a download.
+func (l *loop) updateLine(overData func(string) bool) func(context.Context) update.Line {
+	return func(ctx context.Context) update.Line {
+		now := l.hw.Now()
+		line := update.Line{Now: now.Wall, Trusted: now.Trusted, OverData: overData("")}
+		if g, err := ask(ctx, l, func() meter.Usage { return l.core.View().Usage }); err == nil {
+			line.Used, line.Quota, line.Unplaced = g.UsedBytes, g.QuotaBytes, !g.TimeKnown
+		}
+		return line
 	}
-	u.runner = r
-	u.publish()
-	return u, nil
+}
+
+// reportUpdate puts one message into the outbox, durably.
+func (l *loop) reportUpdate(ctx context.Context, m protocol.Update) error {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return tell(ctx, l, func() {
+		l.store(core.Store{Type: protocol.TypeUpdate, Priority: core.EventPriority, Body: body, At: l.at().Instant, Now: true})
+	})
 }
 
 func readRoot(file string) ([]byte, error) {
@@ -139,184 +142,6 @@ func dialFor(cfg config.Config, iface string) probe.Env {
 	return e
 }
 
-// run carries updates out until ctx ends. errRestart says that the launcher is to
-// start the right binary now.
-func (u *updater) run(ctx context.Context) error {
-	u.ctx = ctx
-	if u.runner.Trial() && launch.OnTrial() {
-		return u.prove(ctx)
-	}
-	u.runner.TellResult()
-	began, lasted := time.Now(), false
-	for {
-		step, cancel := context.WithCancel(ctx)
-		stopped := make(chan struct{})
-		go func() {
-			defer close(stopped)
-			select {
-			case <-u.poke:
-				cancel()
-			case <-step.Done():
-			}
-		}()
-		wait, ready := u.runner.Step(step)
-		cancel()
-		<-stopped
-		u.publish()
-		if ready {
-			u.loop.log.Info("a new binary is to be tried", "version", u.runner.Status().Trial)
-			return errRestart
-		}
-		if wait < 0 {
-			wait = 24 * time.Hour // for an offer
-		}
-		if left := lasts - time.Since(began); !lasted && left > 0 {
-			wait = min(wait, left)
-		} else if !lasted {
-			lasted = true
-			u.kept(u.runner.Lasted())
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		case o := <-u.offers:
-			select {
-			case <-u.poke: // it was for this one
-			default:
-			}
-			o.answer(u.runner.Offer(o.args, o.command))
-			u.publish()
-		}
-		t.Stop()
-		if ctx.Err() != nil {
-			return nil
-		}
-	}
-}
-
-// kept complains when the count of starts cannot be kept.
-func (u *updater) kept(err error) {
-	if err != nil {
-		u.loop.log.Warn("starts of the binary are counted wrongly", "error", err)
-	}
-}
-
-// prove has the new binary show that it reaches what the old one reached. When it
-// does not, the launcher, which waits above this process, ends it.
-func (u *updater) prove(ctx context.Context) error {
-	began := time.Now()
-	t := time.NewTicker(healthEvery)
-	defer t.Stop()
-	missing := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case o := <-u.offers:
-			o.answer(u.runner.Offer(o.args, o.command)) // refused: one is on trial
-			continue
-		case <-t.C:
-		}
-		now := strings.Join(u.missing(u.runner.Needs()), ", ")
-		if now != missing {
-			u.loop.log.Info("on trial", "missing", now)
-			missing = now
-		}
-		if now != "" || time.Since(began) < u.after {
-			continue
-		}
-		if err := u.runner.Confirmed(); err != nil {
-			u.loop.log.Error("the new binary cannot be confirmed", "error", err)
-			continue
-		}
-		u.loop.log.Info("the new binary is confirmed", "version", u.loop.version)
-		u.runner.TellResult()
-		return errRestart // now without the launcher above
-	}
-}
-
-// works names what works now of what matters: modem and broker.
-func (u *updater) works() []string {
-	out, _ := ask(u.ctx, u.loop, func() (out []string) {
-		if u.loop.uplink.portState == "ok" && u.loop.uplink.answered {
-			out = append(out, "modem")
-		}
-		if u.loop.uplink.connected {
-			out = append(out, "broker")
-		}
-		return out
-	})
-	return out
-}
-
-// missing is what of need does not work, the store always among them.
-func (u *updater) missing(need []string) []string {
-	have := u.works()
-	store, err := ask(u.ctx, u.loop, func() bool { return !u.loop.commitBad && u.loop.troubles["store"].Key == "" })
-	if err == nil && store {
-		have = append(have, "store")
-	}
-	var out []string
-	for _, n := range append([]string{"store"}, need...) {
-		if !slices.Contains(have, n) {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-// line is how things stand for a download.
-func (u *updater) line(overData func(string) bool) func() update.Line {
-	return func() update.Line {
-		now := u.loop.hw.Now()
-		l := update.Line{Now: now.Wall, Trusted: now.Trusted, OverData: overData("")}
-		if g, err := ask(u.ctx, u.loop, func() meter.Usage { return u.loop.core.View().Usage }); err == nil {
-			l.Used, l.Quota, l.Unplaced = g.UsedBytes, g.QuotaBytes, !g.TimeKnown
-		}
-		return l
-	}
-}
-
-// report puts one message into the outbox, durably.
-func (u *updater) report(m protocol.Update) error {
-	body, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	u.publish()
-	u.loop.log.Info("update", "state", m.State, "version", m.Version, "code", m.Code, "detail", m.Detail)
-	return tell(u.ctx, u.loop, func() {
-		u.loop.store(core.Store{Type: protocol.TypeUpdate, Priority: core.EventPriority, Body: body, At: u.loop.at().Instant, Now: true})
-	})
-}
-
-// spent counts a download as the agent's own traffic.
-func (u *updater) spent(n uint64) {
-	select {
-	case u.loop.events <- core.Spent{At: u.loop.at(), Bytes: n}:
-	case <-u.ctx.Done():
-	}
-}
-
-func (u *updater) publish() {
-	s := u.runner.Status()
-	u.state.Store(&s)
-}
-
-// offer hands an offer over; answer is called once, from another goroutine.
-func (u *updater) offer(o offered) {
-	select {
-	case u.offers <- o:
-		select {
-		case u.poke <- struct{}{}:
-		default:
-		}
-	default:
-		go o.answer(protocol.Refuse(protocol.UpdateBusy, "%d offers wait", cap(u.offers)))
-	}
-}
-
 // startUpdate carries an update command out.
 func (l *loop) startUpdate(c core.StartUpdate) {
 	if filepath.IsAbs(c.Args.URL) {
@@ -337,7 +162,7 @@ func (l *loop) startUpdate(c core.StartUpdate) {
 		go answer(protocol.Refuse(protocol.UpdateOff, "the directory of updates cannot be used"))
 		return
 	}
-	l.updates.offer(offered{c.Args, c.ID, answer})
+	l.updates.Offer(c.Args, c.ID, answer)
 }
 
 // Update implements localapi.Updater.
@@ -347,7 +172,7 @@ func (b *backend) Update(ctx context.Context, a protocol.UpdateArgs) error {
 		return protocol.Refuse(protocol.UpdateOff, "the directory of updates cannot be used")
 	}
 	done := make(chan error, 1)
-	u.offer(offered{a, "", func(err error) { done <- err }})
+	u.Offer(a, "", func(err error) { done <- err })
 	select {
 	case err := <-done:
 		return err
@@ -362,7 +187,7 @@ func (l *loop) updateStatus() *localapi.Update {
 	if l.updates == nil {
 		return nil
 	}
-	s := l.updates.state.Load()
+	s := l.updates.Status()
 	if s.Off != "" && s.Current == "" && s.Trial == "" {
 		return nil
 	}

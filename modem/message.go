@@ -6,12 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"cellwarden/modem/threegpp"
 
 	"github.com/warthog618/sms"
 )
+
+// encoding guards the tables of characters, which the library makes when a message
+// first needs them: two modems may send at once.
+var encoding sync.Mutex
 
 // Limits of messages.
 const (
@@ -34,7 +39,9 @@ func (m *Modem) SendSMS(ctx context.Context, to, text string) []Answer {
 	fail := func(err error) []Answer {
 		return []Answer{{Query: Direct, Command: "AT+CMGS", At: time.Now(), Err: fmt.Errorf("modem: send message: %w", err)}}
 	}
+	encoding.Lock()
 	tpdus, err := sms.Encode([]byte(text), sms.To(to), sms.WithAllCharsets)
+	encoding.Unlock()
 	if err != nil {
 		return fail(errors.New("it cannot be encoded"))
 	}

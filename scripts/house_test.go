@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 	// same words come out. Its mutex guards the tables, which are read from the
 	// binary when a language is first used.
 	"agent/text":    {"agent/diag"},
-	"agent/core":    {"agent/clean", "agent/carrier", "agent/diag", "agent/instant", "agent/meter", "agent/record", "agent/text", "modem/threegpp", "protocol"},
+	"agent/core":    {"agent/clean", "agent/carrier", "agent/diag", "agent/instant", "agent/meter", "agent/record", "agent/remedy", "agent/text", "modem/threegpp", "protocol"},
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
 	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "protocol"},
 
@@ -88,6 +88,9 @@ var arrows = map[string][]string{
 
 	"agent":                top,
 	"agent/cmd/cellwarden": {"agent", "agent/cli"},
+	// One goroutine each: requests in, events out. None knows the loop.
+	"agent/worker": {"agent/board", "agent/core", "agent/device", "agent/meter", "agent/instant", "agent/remedy", "agent/update",
+		"agent/update/install", "modem", "modem/threegpp", "protocol"},
 	// It makes releases; no device has it.
 	"agent/cmd/cellwarden-sign": {"agent/update", "protocol"},
 	"agent/cmd/demo":            top,

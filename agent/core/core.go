@@ -24,6 +24,7 @@ import (
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/record"
+	"cellwarden/agent/remedy"
 	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
 )
@@ -52,7 +53,8 @@ type Options struct {
 	Weights         *diag.Weights
 	Allowed         []string            // what a command from the backend may do
 	Keys            []ed25519.PublicKey // where given, commands must be signed
-	RadioCycle      bool                // may switch the radio off and on at resume moments
+	Steps           []remedy.Step       // what this machine can do to bring the modem back
+	DeleteRead      bool                // messages that were understood may be deleted to make room
 	HasModem        bool
 	ModemAt         string // where the config looks for it: "auto", "/dev/ttyUSB2", "2c7c:0125"
 	Meter           meter.Options
@@ -128,6 +130,9 @@ type Core struct {
 	blocked      *bool  // as last ordered, nil not yet
 	roundingOf   string // the operator whose rule the meter has
 
+	remedies remedies
+	mailbox  mailbox
+
 	cycled   int64         // Unix seconds of the last radio cycle
 	cycledAt time.Duration // and its moment in this run
 	cycleDue string
@@ -169,7 +174,7 @@ type trafficMark struct {
 // first start) and a meter (nil starts a new one). A snapshot that cannot be
 // read is an error; the caller keeps the file aside and passes nil.
 func New(opt Options, at instant.Instant, snapshot []byte, m *meter.Meter) (*Core, error) {
-	c := &Core{opt: opt, now: at, start: at, meter: m}
+	c := &Core{opt: opt, now: at, start: at, meter: m, remedies: remedies{climbs: map[remedy.Step]climb{}}}
 	if c.meter == nil {
 		c.meter = meter.New(opt.Meter)
 	}
@@ -274,6 +279,9 @@ func (c *Core) Step(ev Event) []Effect {
 		}
 		c.see(e.Source, e.Fact)
 		c.noticed(e.Fact)
+		if !e.Unsolicited {
+			c.mailbox.see(e.Fact)
+		}
 		if n, ok := e.Fact.(threegpp.ByteCounters); ok && !e.Unsolicited { // a report may be of one session only
 			c.meter.ModemBytes(n.RxBytes, n.TxBytes, c.now)
 		}
@@ -296,6 +304,7 @@ func (c *Core) Step(ev Event) []Effect {
 		if c.asleep() && (state == "silent" || state == "lost") {
 			state = "asleep"
 		}
+		c.remedies.port = state
 		c.see("port", diag.Port{State: state, Detail: e.Detail, Seen: c.modemSeen != "" && c.modemSeen == c.opt.ModemAt})
 	case ProbeDone:
 		c.probeDone(e)
@@ -322,9 +331,12 @@ func (c *Core) Step(ev Event) []Effect {
 			c.meter.OwnBytes(e.Bytes, c.now)
 		}
 		judge = false
-	case Cycled:
-		c.cycledAt = c.now.Mono
-		c.see("agent", diag.Disturbance{What: "radio cycle"})
+	case RemedyBegun:
+		c.disturb(e.Step)
+	case RemedyDone:
+		c.remedyDone(e)
+	case MessagesDeleted:
+		judge = false
 	case Stopping:
 		c.dirty, c.urgent, c.ending = true, true, true
 		judge = false
@@ -392,6 +404,9 @@ func (c *Core) Next() time.Duration {
 	if c.dirty {
 		early(c.persistAt)
 	}
+	if at, ok := c.nextRemedy(); ok {
+		early(at)
+	}
 	return next
 }
 
@@ -430,6 +445,7 @@ func (c *Core) schedule() {
 		c.askCard = false
 		if now >= c.slowAt {
 			qs = append(qs, slowRound...)
+			c.makeRoom()
 			c.slowAt = now + c.opt.SlowPoll
 		}
 		c.polling = true
@@ -445,6 +461,7 @@ func (c *Core) schedule() {
 		c.report()
 	}
 	c.scheduleProbes()
+	c.mend()
 }
 
 // noCard: the card was not there at the last read; then the detect pin is asked

@@ -7,6 +7,8 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
+	"cellwarden/agent/remedy"
+	"cellwarden/modem/threegpp"
 	"cellwarden/protocol"
 )
 
@@ -101,8 +103,23 @@ type (
 		At
 		Bytes uint64
 	}
-	// Cycled says that the radio was switched off and on again by us.
-	Cycled struct{ At }
+	// RemedyBegun says that a step begins now: what the modem then says is our doing.
+	RemedyBegun struct {
+		At
+		Step remedy.Step
+	}
+	// RemedyDone says how a step ended. Whether it helped is judged anew.
+	RemedyDone struct {
+		At
+		Step   remedy.Step
+		Result remedy.Result
+		Detail string // of a step that failed, for the log
+	}
+	// MessagesDeleted says how many parts of messages went from the modem's store.
+	MessagesDeleted struct {
+		At
+		Parts int
+	}
 	// Stopping is the last event.
 	Stopping struct{ At }
 )
@@ -171,8 +188,15 @@ type (
 		Token     string
 		Diagnosis diag.Diagnosis
 	}
-	// CycleRadio switches the radio off and on, to clear a reject that sticks.
-	CycleRadio struct{ Why string }
+	// Remedy takes one step to bring the modem back; the answers are RemedyBegun, where
+	// it begins at all, and RemedyDone. Port is the state of the AT port that it is for.
+	Remedy struct {
+		Step remedy.Step
+		Port string
+		Why  string
+	}
+	// DeleteMessages makes room in the modem's message store.
+	DeleteMessages struct{ Messages []threegpp.SMS }
 	// SendBundle answers the command ID with the flight recorder's content.
 	SendBundle struct{ ID string }
 	// HearTime hands on what the backend says the time is, just now.
@@ -190,15 +214,16 @@ type (
 	}
 )
 
-func (Ask) effect()         {}
-func (RunProbe) effect()    {}
-func (LookAtLinks) effect() {}
-func (Store) effect()       {}
-func (Persist) effect()     {}
-func (Block) effect()       {}
-func (Answer) effect()      {}
-func (CycleRadio) effect()  {}
-func (SendBundle) effect()  {}
-func (HearTime) effect()    {}
-func (StartUpdate) effect() {}
-func (Log) effect()         {}
+func (Ask) effect()            {}
+func (RunProbe) effect()       {}
+func (LookAtLinks) effect()    {}
+func (Store) effect()          {}
+func (Persist) effect()        {}
+func (Block) effect()          {}
+func (Answer) effect()         {}
+func (Remedy) effect()         {}
+func (DeleteMessages) effect() {}
+func (SendBundle) effect()     {}
+func (HearTime) effect()       {}
+func (StartUpdate) effect()    {}
+func (Log) effect()            {}

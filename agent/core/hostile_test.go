@@ -11,6 +11,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
+	"cellwarden/agent/remedy"
 	"cellwarden/protocol"
 )
 
@@ -20,7 +21,7 @@ func foreignCore(t testing.TB, snapshot []byte) (*Core, error) {
 	t.Helper()
 	at := instant.Instant{Boot: "1f2e3d4c", Mono: time.Minute, Wall: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), Trusted: true}
 	return New(Options{Device: "vm-1", Version: "v1", Salt: strings.Repeat("0", 32), Poll: time.Minute, SlowPoll: time.Hour, LinkPoll: time.Minute,
-		ReportEvery: time.Hour, ProbeEvery: time.Hour, HasModem: true, RadioCycle: true, BlockAt: 100,
+		ReportEvery: time.Hour, ProbeEvery: time.Hour, HasModem: true, Steps: []remedy.Step{StepRadioCycle}, BlockAt: 100,
 		Allowed: []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config", "update"}}, at, snapshot, nil)
 }
 

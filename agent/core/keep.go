@@ -9,6 +9,7 @@ import (
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/record"
+	"cellwarden/agent/remedy"
 	"cellwarden/agent/text"
 	"cellwarden/protocol"
 )
@@ -19,26 +20,27 @@ const keepEvery = 10 * time.Minute
 
 // kept is what survives a restart. A damaged or newer one is refused by New.
 type kept struct {
-	V          int                 `json:"v"`
-	Standing   *keptFault          `json:"standing,omitempty"`
-	Last       *keptFault          `json:"last,omitempty"`
-	LastGood   diag.LastGood       `json:"last_good"`
-	SIMStatus  *protocol.SIMStatus `json:"sim_status,omitempty"`
-	Plan       *protocol.Plan      `json:"plan,omitempty"`
-	Card       string              `json:"card,omitempty"` // whose the two above are
-	Resting    []notes             `json:"resting,omitempty"`
-	Settings   protocol.Settings   `json:"settings"`
-	Replay     protocol.Replay     `json:"replay"`
-	Cycled     int64               `json:"cycled,omitempty"`
-	ProbeDay   int64               `json:"probe_day,omitempty"`
-	ProbeSpent int                 `json:"probe_spent,omitempty"`
-	Warnings   []protocol.Warning  `json:"warnings,omitempty"`
-	CycleSeen  time.Time           `json:"cycle_seen"`
-	Pending    *keptFault          `json:"pending,omitempty"`
-	White      whitelist           `json:"whitelist"`
-	Changes    []keptChange        `json:"changes,omitempty"` // the flap guard's: told
-	Flips      []keptChange        `json:"flips,omitempty"`   // and judged
-	ModemSeen  string              `json:"modem_seen,omitempty"`
+	V          int                       `json:"v"`
+	Standing   *keptFault                `json:"standing,omitempty"`
+	Last       *keptFault                `json:"last,omitempty"`
+	LastGood   diag.LastGood             `json:"last_good"`
+	SIMStatus  *protocol.SIMStatus       `json:"sim_status,omitempty"`
+	Plan       *protocol.Plan            `json:"plan,omitempty"`
+	Card       string                    `json:"card,omitempty"` // whose the two above are
+	Resting    []notes                   `json:"resting,omitempty"`
+	Settings   protocol.Settings         `json:"settings"`
+	Replay     protocol.Replay           `json:"replay"`
+	Cycled     int64                     `json:"cycled,omitempty"`
+	ProbeDay   int64                     `json:"probe_day,omitempty"`
+	ProbeSpent int                       `json:"probe_spent,omitempty"`
+	Warnings   []protocol.Warning        `json:"warnings,omitempty"`
+	CycleSeen  time.Time                 `json:"cycle_seen"`
+	Pending    *keptFault                `json:"pending,omitempty"`
+	White      whitelist                 `json:"whitelist"`
+	Changes    []keptChange              `json:"changes,omitempty"` // the flap guard's: told
+	Flips      []keptChange              `json:"flips,omitempty"`   // and judged
+	ModemSeen  string                    `json:"modem_seen,omitempty"`
+	Climbs     map[remedy.Step]keptClimb `json:"climbs,omitempty"` // how far the remedies have gone
 }
 
 // keptChange is a change with its instant.
@@ -104,7 +106,7 @@ func (c *Core) snapshot() []byte {
 		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
 		Pending: keepFault(c.pending), White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips),
-		ModemSeen: c.modemSeen})
+		ModemSeen: c.modemSeen, Climbs: c.keepClimbs()})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
 		return nil
@@ -128,6 +130,7 @@ func (c *Core) restore(data []byte) error {
 		c.modemSeen = c.opt.ModemAt // kept by an agent that did not note it: it has worked
 	}
 	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent
+	c.restoreClimbs(k.Climbs)
 	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
 	c.white = k.White
 	c.changes, c.flips = c.restored(k.Changes, 2*flapChanges), c.restored(k.Flips, flapChanges+1)

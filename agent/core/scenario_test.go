@@ -15,6 +15,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
+	"cellwarden/agent/remedy"
 	"cellwarden/modem/modemtest"
 	"cellwarden/modem/profile"
 	"cellwarden/modem/threegpp"
@@ -134,7 +135,7 @@ func newWorld(t *testing.T, sc *modemtest.Scenario) *world {
 	w := &world{t: t, sc: sc, player: modemtest.NewPlayer(sc, 1), profile: p, boot: "boot-1", net: map[string]string{},
 		kept: map[string][]byte{}, index: 2, addr: "10.0.0.2"}
 	w.opt = Options{Device: "vm-1", Version: "test", Salt: "s", Poll: 10 * time.Second, SlowPoll: 10 * time.Minute, LinkPoll: 10 * time.Second,
-		ReportEvery: time.Hour, ProbeEvery: 6 * time.Hour, ProbeBudget: 200_000, HasModem: true, ModemAt: "auto", RadioCycle: true,
+		ReportEvery: time.Hour, ProbeEvery: 6 * time.Hour, ProbeBudget: 200_000, HasModem: true, ModemAt: "auto", Steps: []remedy.Step{StepRadioCycle},
 		Allowed: []string{"plan", "sim_status", "neighbours", "diagnose", "report", "confirm"},
 		Probes: []ProbeSpec{{"dns", "carrier", "name", 200}, {"tcp", "third_party", "a:443", 300}, {"tcp", "third_party", "b:443", 300},
 			{"http", "third_party", "http://h/204", 900}, {"tcp", "own", "own:8883", 300}}}
@@ -417,11 +418,11 @@ func (w *world) step(ev Event) {
 			if w.opt.BlockAt > 0 {
 				w.say("block", strconv.FormatBool(e.On))
 			}
-		case CycleRadio:
+		case Remedy:
 			w.say("radio cycle", e.Why)
 			w.player.Ask(w.now, "AT+CFUN=0")
 			w.player.Ask(w.now, "AT+CFUN=1")
-			w.later(10*time.Second, func() Event { return Cycled{At{w.instant()}} })
+			w.later(10*time.Second, func() Event { return RemedyDone{At: At{w.instant()}, Step: e.Step, Result: remedy.Done} })
 		}
 	}
 }

@@ -272,7 +272,8 @@ const cycleApart = time.Hour
 // (diagnosis.md §0.7): once at the cycle's start, after a top-up SMS, or when
 // the platform says active again.
 func (c *Core) maybeCycle() {
-	if !c.opt.RadioCycle || c.standing == nil || !slices.Contains(diag.StopGroup, c.standing.Class) || c.diag.Layer != diag.LayerRegistration {
+	if !slices.Contains(c.opt.Steps, StepRadioCycle) || c.remedies.running != "" || c.standing == nil ||
+		!slices.Contains(diag.StopGroup, c.standing.Class) || c.diag.Layer != diag.LayerRegistration {
 		return
 	}
 	why := c.cycleDue
@@ -283,11 +284,9 @@ func (c *Core) maybeCycle() {
 		return
 	}
 	c.cycleDue = ""
-	c.cycled, c.cycledAt = c.now.Wall.Unix(), c.now.Mono
-	c.dirty = true
-	c.see("agent", diag.Disturbance{What: "radio cycle"})
-	c.emit(Log{LevelInfo, "radio cycle", []any{"why", why}})
-	c.emit(CycleRadio{why})
+	c.cycled = c.now.Wall.Unix()
+	c.disturb(StepRadioCycle)
+	c.take(Remedy{Step: StepRadioCycle, Port: c.remedies.port, Why: why})
 }
 
 // command carries out one message from the backend. Every one is answered;

@@ -1,4 +1,4 @@
-package agent
+package worker
 
 import (
 	"context"
@@ -27,17 +27,17 @@ const (
 	timeCost = 2*(48+28) + 200
 )
 
-// timeAsker finds the time by asking servers in turn. With the clock trusted from
+// Clock is the worker that finds the time by asking servers in turn. With the clock trusted from
 // elsewhere it costs nothing.
-type timeAsker struct {
+type Clock struct {
 	hw      device.Hardware
 	servers []string
 	log     *slog.Logger
-	spent   func(bytes uint64)
+	events  chan<- core.Event
 }
 
-// run asks until ctx ends.
-func (a *timeAsker) run(ctx context.Context) error {
+// Run asks until ctx ends.
+func (a *Clock) Run(ctx context.Context) error {
 	turn, asked := 0, false // asked: the trust in the clock comes from us
 	wait, retry := timePatience, timeRetry
 	for {
@@ -60,7 +60,11 @@ func (a *timeAsker) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		a.spent(timeCost)
+		select {
+		case a.events <- core.Spent{At: core.At{Instant: a.hw.Now()}, Bytes: timeCost}:
+		case <-ctx.Done():
+			return nil
+		}
 		if err != nil {
 			a.log.Debug("time server", "server", server, "error", err)
 			wait, retry = retry, min(2*retry, timeRetryMax)
@@ -74,11 +78,10 @@ func (a *timeAsker) run(ctx context.Context) error {
 	}
 }
 
-// newTimeAsker is nil where there is nobody to ask or to tell.
-func (l *loop) newTimeAsker(servers []string) *timeAsker {
-	if len(servers) == 0 || l.hw.AskTime == nil || l.hw.HearTime == nil {
+// NewClock is nil where there is nobody to ask or to tell.
+func NewClock(hw device.Hardware, servers []string, log *slog.Logger, events chan<- core.Event) *Clock {
+	if len(servers) == 0 || hw.AskTime == nil || hw.HearTime == nil {
 		return nil
 	}
-	return &timeAsker{hw: l.hw, servers: servers, log: l.log,
-		spent: func(n uint64) { l.events <- core.Spent{At: l.at(), Bytes: n} }}
+	return &Clock{hw: hw, servers: servers, log: log, events: events}
 }

@@ -1,19 +1,16 @@
-package agent
+package worker
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"testing"
-	"testing/fstest"
 	"testing/synctest"
 	"time"
 
 	"cellwarden/agent/board"
-	"cellwarden/agent/config"
+	"cellwarden/agent/core"
 	"cellwarden/agent/device"
 	"cellwarden/agent/instant"
 )
@@ -32,8 +29,7 @@ func (b *fakeBoard) now() instant.Instant {
 	return instant.Instant{Boot: "22222222", Mono: mono, Wall: wall, Trusted: by != board.TimeNone}
 }
 
-func (b *fakeBoard) asker(answer func(n int) (time.Time, error)) (*timeAsker, *uint64) {
-	var spent uint64
+func (b *fakeBoard) asker(answer func(n int) (time.Time, error)) (*Clock, func() uint64) {
 	hw := device.Hardware{Now: b.now, Timer: device.Timer(b.now),
 		AskTime: func(_ context.Context, server string) (time.Time, error) {
 			b.asked = append(b.asked, time.Since(b.start))
@@ -45,13 +41,20 @@ func (b *fakeBoard) asker(answer func(n int) (time.Time, error)) (*timeAsker, *u
 		HearTime: func(source string, at time.Time) {
 			b.trust.Tell(board.TimeSource(source), at, time.Since(b.start))
 		}}
-	return &timeAsker{hw: hw, servers: []string{"a", "b"}, log: slog.New(slog.NewTextHandler(io.Discard, nil)), spent: func(n uint64) { spent += n }}, &spent
+	events := make(chan core.Event, 4096)
+	clock := NewClock(hw, []string{"a", "b"}, slog.New(slog.DiscardHandler), events)
+	return clock, func() (bytes uint64) {
+		for len(events) > 0 {
+			bytes += (<-events).(core.Spent).Bytes
+		}
+		return bytes
+	}
 }
 
-func runFor(t *testing.T, a *timeAsker, d time.Duration) {
+func runFor(t *testing.T, a *Clock, d time.Duration) {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	if err := a.run(ctx); err != nil {
+	if err := a.Run(ctx); err != nil {
 		t.Error(err)
 	}
 }
@@ -72,8 +75,8 @@ func TestTimeServersAreAskedWhileNobodyVouches(t *testing.T) {
 		if !slices.Equal(b.asked, want) {
 			t.Errorf("asked at %v, want %v", b.asked, want)
 		}
-		if *spent != 5*timeCost {
-			t.Errorf("%d B for %d questions", *spent, len(b.asked))
+		if spent() != 5*timeCost {
+			t.Errorf("%d B for %d questions", spent(), len(b.asked))
 		}
 		if now := b.now(); !now.Trusted || !now.Wall.Equal(right.Add(40*time.Hour)) {
 			t.Errorf("%+v", now)
@@ -99,40 +102,8 @@ func TestSilentTimeServersCostLittle(t *testing.T) {
 		b := &fakeBoard{start: time.Now()}
 		a, spent := b.asker(func(int) (time.Time, error) { return time.Time{}, errors.New("no answer") })
 		runFor(t, a, 30*24*time.Hour)
-		if perDay := *spent / 30; perDay > 5_000 {
+		if perDay := spent() / 30; perDay > 5_000 {
 			t.Errorf("%d B a day", perDay)
 		}
 	})
-}
-
-func TestOwnNameServers(t *testing.T) {
-	linux := fstest.MapFS{"etc/resolv.conf": {Data: []byte("nameserver 10.0.0.1\n")}}
-	android := fstest.MapFS{"etc/ppp/resolv.conf": {Data: []byte("nameserver 10.64.0.1\n")}}
-	if ownServers(config.Probes{}, linux) != nil {
-		t.Error("the system's resolver was passed over")
-	}
-	for name, c := range map[string]struct {
-		probes config.Probes
-		root   fstest.MapFS
-		want   string
-	}{
-		"configured":                     {config.Probes{DNS: []string{"223.5.5.5"}}, linux, "[223.5.5.5:53]"},
-		"Android: what the dialer wrote": {config.Probes{}, android, "[10.64.0.1:53]"},
-		"Android: nothing yet":           {config.Probes{}, fstest.MapFS{}, "[]"},
-	} {
-		servers := ownServers(c.probes, c.root)
-		if servers == nil {
-			t.Errorf("%s: the system's resolver is taken", name)
-			continue
-		}
-		if got := fmt.Sprint(servers()); got != c.want {
-			t.Errorf("%s: %s, want %s", name, got, c.want)
-		}
-	}
-	// A new session brings new servers.
-	servers := ownServers(config.Probes{}, android)
-	android["etc/ppp/resolv.conf"].Data = []byte("nameserver 10.65.0.1\n")
-	if got := fmt.Sprint(servers()); got != "[10.65.0.1:53]" {
-		t.Error(got)
-	}
 }
