@@ -83,6 +83,7 @@ var arrows = map[string][]string{
 	"agent/web/doctor":       {"agent/diag", "agent/explain", "agent/text"},
 	"agent/web/doctor/wasm":  {"agent/web/doctor"},
 	"agent/web/doctor/build": {},
+	"agent/web/access":       {},
 	"agent/web":              {"agent/localapi", "agent/localapi/view", "agent/text"},
 	"agent/cli":              {"agent/clean", "agent/diag", "agent/flash", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
 
