@@ -64,6 +64,7 @@ var arrows = map[string][]string{
 	"agent/machine/audit":  {"agent/machine/evadts", "agent/instant"},
 	"agent/machine/dex":    {"agent/machine/crc16"},
 	"agent/machine/ddcmp":  {"agent/machine/crc16"},
+	"agent/machine/mdb":    {},
 	"agent/machine/line":   {"agent/machine/dex", "agent/machine/ddcmp"},
 	"agent/machine/vmcsim": {},
 
@@ -116,7 +117,7 @@ var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/boar
 var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
 	"agent/diag", "agent/meter", "agent/record", "agent/core", "agent/update",
 	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "agent/machine/dex",
-	"agent/machine/ddcmp"}
+	"agent/machine/ddcmp", "agent/machine/mdb"}
 
 // impure are packages of the standard library that a pure package does not
 // import, and why. A name stands for what is below it too.
