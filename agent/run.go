@@ -91,7 +91,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	weights, err := loadWeights(cfg.Diag.WeightsFile)
+	weights, err := LoadWeights(cfg.Diag.WeightsFile)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +261,8 @@ func (o Options) listen(b *backend) ([]func(context.Context) error, error) {
 	return out, nil
 }
 
-func loadWeights(file string) (*diag.Weights, error) {
+// LoadWeights reads an operator's weight table over the built-in one; "" is nil.
+func LoadWeights(file string) (*diag.Weights, error) {
 	if file == "" {
 		return nil, nil
 	}

@@ -88,8 +88,10 @@ var arrows = map[string][]string{
 	"agent/web":              {"agent/localapi", "agent/localapi/view", "agent/text"},
 	"agent/cli":              {"agent/clean", "agent/diag", "agent/flash", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
 
-	"agent":                top,
-	"agent/cmd/cellwarden": {"agent", "agent/cli"},
+	"agent": top,
+	"agent/cmd/cellwarden": {"agent", "agent/board", "agent/cli", "agent/config", "agent/device", "agent/diag",
+		"agent/explain", "agent/localapi", "agent/text", "agent/update/launch", "agent/worker", "firmware-targets",
+		"modem", "modem/profile"},
 	// One goroutine each: requests in, events out. None knows the loop.
 	"agent/worker": {"agent/board", "agent/core", "agent/device", "agent/meter", "agent/instant", "agent/remedy", "agent/update",
 		"agent/update/install", "modem", "modem/threegpp", "protocol"},

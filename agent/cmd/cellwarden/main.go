@@ -1,5 +1,5 @@
-// Command cellwarden is the agent and its tools in one binary. It does not
-// decide anything: package cli has the verbs, package agent the agent.
+// Command cellwarden is the agent and its tools in one binary: verbs, flags, exit
+// codes. Package agent runs the agent; the verbs that only ask it are in package cli.
 package main
 
 import (
@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"cellwarden/agent"
 	"cellwarden/agent/cli"
 )
 
@@ -31,6 +30,6 @@ func main() {
 	os.Exit(cli.Main(os.Args[1:], cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
 		TTY:      err == nil && stat.Mode()&os.ModeCharDevice != 0,
-		Location: time.Local, Version: version, Hooks: agent.Hooks(version),
+		Location: time.Local, Version: version, Hooks: hooks(version),
 	}))
 }

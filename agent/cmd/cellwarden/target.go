@@ -1,4 +1,4 @@
-package agent
+package main
 
 import (
 	"context"
@@ -25,9 +25,9 @@ func boardName(b config.Board) string {
 	return b.Target.Name
 }
 
-// standOn sets what the whole process takes from the board: its memory, and where its
+// applyBoardDefaults sets what the whole process takes from the board: its memory, and where its
 // certificates are. The environment wins.
-func standOn(b config.Board, cfg config.Config, env cli.Env) {
+func applyBoardDefaults(b config.Board, cfg config.Config, env cli.Env) {
 	if b.Target == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package agent
+package main
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func TestCommandsFindTheSocketOfEveryBoard(t *testing.T) {
 func target(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	env := cli.Env{Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }, Hooks: Hooks("test")}
+	env := cli.Env{Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }, Hooks: hooks("test")}
 	code = cli.Main(append([]string{"target"}, args...), env)
 	return out.String(), errs.String(), code
 }
@@ -78,7 +78,7 @@ func TestTargetVerb(t *testing.T) {
 // Every line that the check can print has its words in both languages: a file that
 // promises everything on a machine that has nothing.
 func TestTargetCheckWords(t *testing.T) {
-	example, err := os.ReadFile("../firmware-targets/example/board.toml")
+	example, err := os.ReadFile("../../../firmware-targets/example/board.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
