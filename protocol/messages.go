@@ -161,11 +161,11 @@ type Plan struct {
 	CycleDay      int    `json:"cycle_day,omitempty" toml:"cycle_day"`           // 1..31; 29..31 mean the last day in shorter months
 	UTCOffset     string `json:"utc_offset,omitempty" toml:"utc_offset"`         // the operator's, "+08:00"
 	OnExhaust     string `json:"on_exhaust,omitempty" toml:"on_exhaust"`         // stop, overage, throttle
-	Pool          bool   `json:"pool,omitempty" toml:"pool"`                     // the quota is shared with other SIMs
+	Pool          *bool  `json:"pool,omitempty" toml:"pool"`                     // the quota is shared with other SIMs; false clears what the config says
 	Expires       string `json:"expires,omitempty" toml:"expires"`               // last paid day, "2027-06-30"
 	RetentionDays int    `json:"retention_days,omitempty" toml:"retention_days"` // after expires, for which the number is kept
 	IMEIBound     *bool  `json:"imei_bound,omitempty" toml:"imei_bound"`         // the card works in one module only
-	WhitelistOnly bool   `json:"whitelist_only,omitempty" toml:"whitelist_only"` // 定向: only listed hosts answer
+	WhitelistOnly *bool  `json:"whitelist_only,omitempty" toml:"whitelist_only"` // 定向: only listed hosts answer; as pool
 	TestBytes     uint64 `json:"test_bytes,omitempty" toml:"test_bytes"`         // free test allowance before activation
 	SilentUntil   string `json:"silent_until,omitempty" toml:"silent_until"`     // end of the silent period, date
 	Thresholds    []int  `json:"thresholds,omitempty" toml:"thresholds"`         // per cent, default 80 95 100
@@ -174,6 +174,9 @@ type Plan struct {
 	OveragePerMB float64 `json:"overage_per_mb,omitempty" toml:"overage_per_mb"` // price of a MB beyond the quota, in Currency
 	Currency     string  `json:"currency,omitempty" toml:"currency"`             // ISO 4217, "CNY"
 }
+
+// Is reads a flag of which nothing may have been said.
+func Is(flag *bool) bool { return flag != nil && *flag }
 
 // PlanArgs are the args of "plan". Without an ICCID the plan is of the card in the
 // device; with one it is kept for that card, which may be the other of two.

@@ -18,6 +18,7 @@ import (
 	"unicode"
 
 	"cellwarden/agent/diag"
+	"cellwarden/protocol"
 )
 
 // CommandNames are the commands that the backend may be allowed to send.
@@ -173,7 +174,7 @@ func (k *checker) plan(c Config) {
 	if p.OnExhaust != "" && p.QuotaBytes == 0 {
 		k.add("plan.on_exhaust", "says what happens at a quota, but there is none", "set quota_bytes too", "plan.quota_bytes")
 	}
-	if p.WhitelistOnly && len(c.Uplink.Brokers) == 0 && len(c.Probes.Own) == 0 {
+	if protocol.Is(p.WhitelistOnly) && len(c.Uplink.Brokers) == 0 && len(c.Probes.Own) == 0 {
 		k.add("plan.whitelist_only", "leaves nothing to test the line with", "name a host on the whitelist in probes.own or uplink.brokers", "probes.own", "uplink.brokers")
 	}
 }

@@ -212,8 +212,8 @@ func (c *Core) plan() protocol.Plan {
 	if c.pushedPlan == nil {
 		return p
 	}
+	var out protocol.Plan // a copy: the flags are pointers, and the config stays as it is
 	merged, _ := json.Marshal(p)
-	out := p
 	_ = json.Unmarshal(merged, &out)
 	over, _ := json.Marshal(c.pushedPlan)
 	_ = json.Unmarshal(over, &out) // omitempty: what the push leaves open stays
@@ -223,7 +223,9 @@ func (c *Core) plan() protocol.Plan {
 // tellPlan observes the plan in force, with what was learned of the card.
 func (c *Core) tellPlan() {
 	p := c.plan()
-	p.WhitelistOnly = p.WhitelistOnly || c.white.learned()
+	if white := protocol.Is(p.WhitelistOnly) || c.white.learned(); white {
+		p.WhitelistOnly = &white
+	}
 	c.see("plan", diag.PlanFact{Plan: p})
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"cellwarden/agent/diag"
 	"cellwarden/agent/meter"
+	"cellwarden/protocol"
 )
 
 // When probes run on a line that is in doubt: three rounds within 90 s prove a
@@ -131,7 +132,7 @@ func (c *Core) needed(s ProbeSpec) bool {
 	if own {
 		return false
 	}
-	return s.Target != "third_party" || third < 1 && !c.plan().WhitelistOnly && !(c.probes.doubt && c.white.learned())
+	return s.Target != "third_party" || third < 1 && !protocol.Is(c.plan().WhitelistOnly) && !(c.probes.doubt && c.white.learned())
 }
 
 func (c *Core) afford(cost int) bool {

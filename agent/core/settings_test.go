@@ -155,3 +155,29 @@ func TestKeptSettingsThatAreRefusedNow(t *testing.T) {
 		t.Error(again.state())
 	}
 }
+
+// A card that has left the pool: the backend says so, and what the config says is put
+// aside, also after a restart. What the push leaves open stays as configured.
+func TestAPushedPlanClearsAFlag(t *testing.T) {
+	yes := true
+	configured := func(x *commanded) {
+		x.c.opt.Plan = protocol.Plan{Pool: &yes, WhitelistOnly: &yes, QuotaBytes: 30 << 20}
+	}
+	x := newCommanded(t, nil)
+	configured(x)
+	r, kept := x.do("plan", `{"pool":false,"cycle_day":5}`)
+	if !r.OK {
+		t.Fatal(r.Error)
+	}
+	again := newCommanded(t, kept)
+	configured(again)
+	for name, c := range map[string]*Core{"now": x.c, "after a restart": again.c} {
+		p := c.plan()
+		if protocol.Is(p.Pool) || !protocol.Is(p.WhitelistOnly) || p.QuotaBytes != 30<<20 || p.CycleDay != 5 {
+			t.Errorf("%s: pool %v, whitelist_only %v, %+v", name, protocol.Is(p.Pool), protocol.Is(p.WhitelistOnly), p)
+		}
+	}
+	if !yes {
+		t.Error("the push has written into the config")
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"cellwarden/agent/meter"
 	"cellwarden/agent/probe"
 	"cellwarden/modem"
+	"cellwarden/protocol"
 )
 
 // New is the device that the agent runs on. rec, where not nil, records
@@ -142,7 +143,7 @@ const dnsName = "www.baidu.com"
 
 func targets(cfg config.Config) probe.Targets {
 	t := probe.Targets{Name: dnsName, ThirdParty: cfg.Probes.ThirdParty, HTTPURL: cfg.Probes.HTTPURL, Own: cfg.Probes.Own,
-		NTP: nil, WhitelistOnly: cfg.Plan.WhitelistOnly}
+		NTP: nil, WhitelistOnly: protocol.Is(cfg.Plan.WhitelistOnly)}
 	if len(t.Own) == 0 {
 		t.Brokers = cfg.Uplink.Brokers
 	}

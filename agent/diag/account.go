@@ -35,7 +35,7 @@ func (k *Known) planRules(h *hits) {
 	if p.OnExhaust == "overage" {
 		h.add("overage_plan", "plan")
 	}
-	if p.Pool {
+	if protocol.Is(p.Pool) {
 		h.add("pool", "plan")
 	}
 	k.usageRules(h, p)
@@ -112,7 +112,7 @@ func (k *Known) usageRules(h *hits, p protocol.Plan) {
 		if k.history.value.RegainedAtCycleStart != nil && *k.history.value.RegainedAtCycleStart {
 			h.add("cycle_regained", "history")
 		}
-	case p.Pool:
+	case protocol.Is(p.Pool):
 		// own use proves nothing
 	case percent < usageLow:
 		h.add("usage_low", "meter", fnum(percent))

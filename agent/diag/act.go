@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"cellwarden/agent/meter"
+	"cellwarden/protocol"
 )
 
 func phrase(key string) Text { return Text{Key: key} }
@@ -26,7 +27,7 @@ func (k *Known) act(d *Diagnosis) {
 			}
 		}
 		switch {
-		case p.Pool:
+		case protocol.Is(p.Pool):
 			d.Detail = phrase("detail.pool")
 		case p.OnExhaust == "throttle":
 			d.Detail = phrase("detail.throttled")

@@ -72,7 +72,7 @@ func (f *fault) business(stopped bool) {
 		if f.chance(15) && f.truth != OverQuota {
 			p.OnExhaust = "overage"
 		}
-		p.Pool = f.chance(10)
+		p.Pool = ptr(f.chance(10))
 		if f.chance(50) {
 			p.IMEIBound = ptr(f.truth == IMEILock || f.chance(30))
 		}
@@ -81,7 +81,7 @@ func (f *fault) business(stopped bool) {
 		if f.chance(4) {
 			percent = 97 + f.rng.IntN(10)
 		}
-		if f.truth == OverQuota && (!p.Pool || f.chance(20)) && f.chance(95) {
+		if f.truth == OverQuota && (!protocol.Is(p.Pool) || f.chance(20)) && f.chance(95) {
 			percent = 97 + f.rng.IntN(8)
 		}
 		f.see("meter", Usage{CycleBytes: uint64(percent) << 20, Since: "2026-10-01T00:00:00+08:00"})

@@ -132,7 +132,7 @@ func (t *tape) fact() any {
 			NeighboursFact{protocol.Neighbours{SameCarrier: t.n(12), SameCarrierDown: t.n(12), SamePoolDown: t.n(6), AsOf: t.wall()}}}[t.n(3)]
 	case 37:
 		p := protocol.Plan{QuotaBytes: uint64(t.n(3)) * 100 << 20, CycleDay: t.n(33), UTCOffset: t.of("", "+08:00", "bad"), OnExhaust: t.of("", "stop", "overage", "throttle"),
-			Pool: t.yes(), Expires: t.of("", "2026-10-19", "2027-01-01", "bad"), WhitelistOnly: t.yes(), Carrier: t.of("", "460-00")}
+			Pool: ptr(t.yes()), Expires: t.of("", "2026-10-19", "2027-01-01", "bad"), WhitelistOnly: ptr(t.yes()), Carrier: t.of("", "460-00")}
 		if t.yes() {
 			p.IMEIBound = ptr(t.yes())
 		}

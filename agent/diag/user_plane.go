@@ -3,6 +3,7 @@ package diag
 import (
 	"cellwarden/agent/instant"
 	"cellwarden/modem/threegpp"
+	"cellwarden/protocol"
 	"math"
 	"strconv"
 	"strings"
@@ -85,7 +86,7 @@ func (k *Known) userPlane() userPlane {
 	u := userPlane{ok: map[string]int{}, bad: map[string]int{}, last: map[string]ProbeResult{}, tested: map[string]bool{}}
 	state := map[string]string{}
 	changes := map[bool]int{} // by what it changed to
-	white := k.plan.value.Plan.WhitelistOnly
+	white := protocol.Is(k.plan.value.Plan.WhitelistOnly)
 	fresh := k.freshProbes()
 	silent := ownSilentSince(fresh)
 	for i, p := range fresh {

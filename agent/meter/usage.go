@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cellwarden/agent/instant"
+	"cellwarden/protocol"
 )
 
 // Usage is how this cycle stands.
@@ -53,7 +54,7 @@ func (m *Meter) UsageOf(key string, at instant.Instant) (u Usage, ok bool) {
 func (b *book) usage(now int64, exact bool, m *Meter) Usage {
 	p := b.plan
 	u := Usage{
-		LifetimeBytes: b.lifetime, QuotaBytes: p.QuotaBytes, OnExhaust: p.OnExhaust, Pool: p.Pool,
+		LifetimeBytes: b.lifetime, QuotaBytes: p.QuotaBytes, OnExhaust: p.OnExhaust, Pool: protocol.Is(p.Pool),
 		TimeKnown: now != 0, TimeTrusted: exact,
 	}
 	if now == 0 {
