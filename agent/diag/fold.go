@@ -5,6 +5,7 @@ import (
 	"cellwarden/modem/threegpp"
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -25,6 +26,7 @@ func (k *Known) Observe(o Observation) {
 		k.configs = map[int]stamped[threegpp.ContextConfig]{}
 		k.locks = map[string]stamped[threegpp.RadioLock]{}
 		k.portLevels = map[string]float64{}
+		k.auth = map[string]string{}
 	}
 	switch f := o.Fact.(type) {
 	case struct{}:
@@ -41,10 +43,19 @@ func (k *Known) Observe(o Observation) {
 	case threegpp.Restarted:
 		// The banners of one boot come together; the first thing a modem ever
 		// says is its own start and no fault.
-		if k.everSpoke && !k.bootSeen && !k.isDisturbed(o.At) {
+		// The same banner once more is the next boot.
+		if !k.isDisturbed(o.At) && !k.off.ok && k.everSpoke && (!k.bootSeen || k.bootText == f.Text) {
 			k.restarts = keep(k.restarts, maxRestarts, o.At)
+			k.bootText = f.Text
+		}
+		if f.Crash && !k.isDisturbed(o.At) {
+			k.crashes = keep(k.crashes, maxRestarts, o.At)
+		}
+		if !k.bootSeen {
+			k.bootText = f.Text
 		}
 		k.bootSeen, k.everSpoke = true, true
+		k.off = stamped[threegpp.PoweredOff]{}
 		k.silentRun, k.silentFast = 0, 0
 		k.endFacts(moduleRestarted)
 		return
@@ -111,6 +122,9 @@ func (k *Known) observeModem(o Observation) {
 	case threegpp.Done:
 		k.alive(o)
 		does := threegpp.PurposeOf(f.Command)
+		if does.Has(threegpp.Connects) {
+			k.opening = 1
+		}
 		if does.Has(threegpp.Attaches | threegpp.OpensSession) {
 			k.refusals = nil
 		}
@@ -132,6 +146,11 @@ func (k *Known) observeModem(o Observation) {
 		if f.Level == 1 && f.Set {
 			k.disturb(o, Disturbance{"radio cycle"})
 		}
+	case threegpp.PoweredOff:
+		k.off.set(o, f)
+		k.endFacts(moduleRestarted)
+	case threegpp.PowerSaving:
+		k.saving.set(o, f)
 	case threegpp.PowerState:
 		if f.Alarm != "" {
 			k.alarm.set(o, f)
@@ -190,6 +209,9 @@ func (k *Known) observeModem(o Observation) {
 	case threegpp.ContextState, threegpp.ContextConfig, threegpp.ContextEvent, threegpp.SubscriptionPCO, threegpp.ByteCounters:
 		k.observeSession(o)
 	case threegpp.ModemProbe:
+		if f.Probe != "ping" && f.Probe != "dns" {
+			k.opening = 0
+		}
 		k.modProbe = keep(k.modProbe, maxProbes, stamped[threegpp.ModemProbe]{o.At, f, true, o.Source})
 	case threegpp.SMS:
 		k.observeSMS(carrier.Part{From: f.From, Text: f.Text, At: f.At, Ref: f.Ref, Parts: f.Parts, Part: f.Part})
@@ -202,6 +224,10 @@ func (k *Known) observeModem(o Observation) {
 
 func (k *Known) alive(o Observation) {
 	k.silentRun, k.silentFast, k.internal = 0, 0, 0
+	k.off = stamped[threegpp.PoweredOff]{}
+	if k.opening > 0 {
+		k.opening++
+	}
 	k.answered++
 	k.bootSeen = false
 }
@@ -211,6 +237,18 @@ func (k *Known) alive(o Observation) {
 // however often the card is asked.
 func (k *Known) observeSIM(o Observation, f threegpp.SIM) {
 	n, same := len(k.sim), 0
+	if n > 0 {
+		last := k.sim[n-1].state
+		switch {
+		case f.State == threegpp.SIMRefused && last != threegpp.SIMRefused && last != threegpp.SIMReady && last != threegpp.SIMBusy:
+			k.simBare++ // a bare error takes no reasoned word back
+			return
+		}
+	}
+	k.simBare = 0
+	if f.State == threegpp.SIMNotReady && f.URC && (k.bootSeen || k.isDisturbed(o.At)) {
+		f.State = threegpp.SIMBusy // the card is not read yet: noise of every start
+	}
 	for same < n && k.sim[n-1-same].state == f.State {
 		same++
 	}
@@ -302,10 +340,16 @@ func (k *Known) observeSession(o Observation) {
 		if f.APN == "" && f.AuthHash != "" {
 			f.APN, f.Type = old.value.APN, old.value.Type // credentials alone leave the APN as it is
 		}
-		if f.Set && old.ok {
-			if old.value.AuthHash != "" && f.AuthHash != "" && old.value.AuthHash != f.AuthHash {
-				k.authOld, k.authNew = old.value.AuthHash, f.AuthHash
+		if f.AuthHash != "" {
+			part := strconv.Itoa(f.CID) + f.AuthPart
+			if was := k.auth[part]; f.Set && was != "" && was != f.AuthHash {
+				k.authOld, k.authNew = was, f.AuthHash
 			}
+			if roomFor(k.auth, part, maxContexts) {
+				k.auth[part] = f.AuthHash
+			}
+		}
+		if f.Set && old.ok {
 			if f.AuthHash == "" {
 				f.AuthHash = old.value.AuthHash // and the other way round
 			}

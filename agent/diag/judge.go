@@ -192,6 +192,9 @@ func (k *sight) decide(d *Diagnosis, ss []score, ws []weighed, layer Layer) {
 	if d.Class == CloudUnreachable && k.plane.clock != nil {
 		d.Detail = phrase("detail.clock")
 	}
+	if d.Class == CloudUnreachable && k.plane.loginRefused {
+		d.Detail = phrase("detail.login_refused")
+	}
 }
 
 // independent reports whether a verdict may be called confirmed: two channels
@@ -276,6 +279,7 @@ func (k *sight) unfailed(d *Diagnosis, ws []weighed, table *Weights) {
 			return
 		}
 	}
+	blind := k.held() || k.maybeAsleep() && k.silent() > 0
 	well := 0.0
 	switch {
 	case service == GatePassed:
@@ -287,13 +291,25 @@ func (k *sight) unfailed(d *Diagnosis, ws []weighed, table *Weights) {
 	case reg == GatePassed && !k.restartedOnly():
 		well = 0.8
 	}
-	if well > 0 && !k.held() && port != GateUnknown || service == GatePassed {
+	if well > 0 && !blind && (port != GateUnknown || service == GatePassed) {
 		d.Class, d.Verdict = Healthy, AllWell
 		d.Candidates = []Candidate{{Healthy, well}}
 		if path == GateUnknown && service == GateUnknown {
 			d.Detail = phrase("detail.unproved")
 		}
 		d.MarginDB = marginDB(well, 1-well)
+		return
+	}
+	switch {
+	case k.held():
+		d.Detail = Text{Key: "detail.blind", Args: []string{firstOf(k.port.value.Detail, "?")}}
+	case blind:
+		d.Detail = phrase("detail.asleep_or_hung")
+	}
+	if blind && well > 0 {
+		// It may be all well; nobody can look.
+		d.Class, d.Verdict = Ambiguous, Undecided
+		d.Candidates = []Candidate{{Healthy, round2(well / 2)}, {ModemFault, round2((1 - well/2) / 2)}}
 		return
 	}
 	// Nothing proved and nothing failed: say what it could be.

@@ -164,6 +164,10 @@ type Known struct {
 	everSpoke   bool
 	internal    int // answers in a row that were "phone failure" (+CME ERROR: 0)
 	restarts    []instant.Instant
+	crashes     []instant.Instant // restarts that the module itself calls a crash
+	bootText    string            // the first banner of the present boot
+	off         stamped[threegpp.PoweredOff]
+	saving      stamped[threegpp.PowerSaving]
 	bootSeen    bool // a boot banner and no command since
 	cfun        stamped[threegpp.Functionality]
 	alarm       stamped[threegpp.PowerState]
@@ -174,6 +178,7 @@ type Known struct {
 
 	// card
 	sim          []simRead
+	simBare      int // bare errors since the newest of them
 	presence     stamped[threegpp.SIMPresence]
 	detect       stamped[threegpp.SIMDetect]
 	validity     stamped[threegpp.CardValidity]
@@ -210,8 +215,9 @@ type Known struct {
 	configs   map[int]stamped[threegpp.ContextConfig]
 	events    []ctxEvent
 	refusals  []refusal
-	sessionUp stamped[bool] // last proof either way: an activation that worked, an address, a network stop
-	authOld   string        // AuthHash before the last change in this session
+	sessionUp stamped[bool]     // last proof either way: an activation that worked, an address, a network stop
+	auth      map[string]string // hashes of credentials by part, as last written or shown
+	authOld   string            // AuthHash before the last change in this session
 	authNew   string
 	apnOld    string
 	pco       stamped[threegpp.SubscriptionPCO]
@@ -220,6 +226,7 @@ type Known struct {
 	// user plane
 	probes   []probeRead
 	modProbe []stamped[threegpp.ModemProbe]
+	opening  int // commands answered since one opened a connection whose result has not come; 0 none
 	traffic  stamped[Traffic]
 	counters []stamped[threegpp.ByteCounters]
 

@@ -1,7 +1,9 @@
 package diag
 
 import (
+	"cellwarden/agent/instant"
 	"cellwarden/modem/threegpp"
+	"time"
 )
 
 // judgeModem: does the module run, with its radio on?
@@ -24,18 +26,30 @@ func (k *sight) judgeModem(h *hits) GateState {
 	case n >= 2:
 		h.add("restarts", "urc", n)
 		state = GateFailed
-	case n == 1 && k.sessionUp.ok && !k.sessionUp.value:
+	case n == 1 && k.failedAtOnce():
 		h.add("restart_then_failed", "urc")
-		state = GateFailed
+	case n == 1 && k.settled():
+		// A restart by itself is an event: what is heard since is judged.
+		h.add("restart_over", "urc")
 	case n == 1:
 		h.add("restart_once", "urc")
-		if k.registered() == no && !k.heardSinceRestart() {
+		if k.restartMatters() {
 			state = GateFailed
 		}
 	}
+	if n := k.recent(k.crashes); n > 0 {
+		h.add("crashed", "urc", n)
+		if n >= 2 || !k.settled() {
+			state = GateFailed
+		}
+	}
+	if k.off.ok {
+		h.add("powered_off", k.off.src)
+		state = GateFailed
+	}
 	if k.alarmed() {
 		h.add("power_alarm", k.alarm.src, k.alarm.value.Alarm)
-		if k.registered() != yes || k.bootSeen { // what was registered before the start is over
+		if k.registered() != yes || k.bootSeen || k.alarmIsNews() { // what was registered before the start is over
 			state = GateFailed
 		}
 	}
@@ -61,6 +75,44 @@ func (k *sight) askModem(q *question) string {
 		return "decide.radio_on"
 	}
 	return "decide.power"
+}
+
+// settled: since its last restart the module has answered, or spoken of the network.
+func (k *Known) settled() bool { return !k.bootSeen || len(k.reg) > 0 || k.cell.ok || k.service.ok }
+
+// restartMatters: nothing of the network was heard since the restart, although the
+// module was asked.
+func (k *Known) restartMatters() bool { return !k.bootSeen && k.sessionUp.ok && !k.sessionUp.value }
+
+// atOnce is how soon after a start a first activation that fails without any cause
+// points to a supply that gives way when the module transmits.
+const atOnce = time.Minute
+
+// failedAtOnce: right after its restart the module failed to open a session, and
+// neither it nor the network says why.
+func (k *Known) failedAtOnce() bool {
+	if len(k.restarts) == 0 || len(k.refusals) == 0 || k.sessionCauseKnown() || k.registered() != yes {
+		return false
+	}
+	started, failed := k.restarts[len(k.restarts)-1], k.refusals[0]
+	return failed.ref.Code < 0 && failed.ref.Text == "" && failed.at.Mono >= started.Mono && failed.at.Mono-started.Mono <= atOnce
+}
+
+// alarmIsNews: nothing was read of the network since the module warned.
+func (k *Known) alarmIsNews() bool {
+	n := len(k.regReads)
+	return n > 0 && k.regReads[n-1].at.Mono < k.alarm.at.Mono
+}
+
+// recent counts the instants of the last hour.
+func (k *Known) recent(list []instant.Instant) int {
+	n := 0
+	for _, at := range list {
+		if k.within(at, restartWindow) {
+			n++
+		}
+	}
+	return n
 }
 
 // heardSinceRestart reports whether a level or cell was read after the last restart.

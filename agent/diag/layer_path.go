@@ -12,8 +12,10 @@ func (k *sight) pathGates() (path, service GateState) {
 	switch {
 	case u.redirect != nil, u.portal != nil, u.capped != nil && own != yes, third == yes && own == no && k.slowedPlan():
 		return GateFailed, GateMasked
-	case u.refusedAsFalse():
+	case u.refusedAsFalse(), own == no && u.loginRefused:
 		return GatePassed, GateFailed
+	case third == yes && own == no && u.namesDead && !u.answered("own"):
+		return GateFailed, GateMasked
 	case own == yes && k.comesAndGoes():
 		return GateFailed, GateMasked
 	case own == yes:
@@ -61,7 +63,7 @@ func (k *sight) pathGates() (path, service GateState) {
 }
 
 // pathTrouble: probes get no answer, or only now and then. A wrong answer is one.
-func (k *sight) pathTrouble() bool { return k.plane.unanswered > 0 }
+func (k *sight) pathTrouble() bool { return k.plane.unanswered > 0 || k.pingsLost() }
 
 // serviceWorks: the own service answered last, and not by chance.
 func (k *sight) serviceWorks() bool { return k.plane.lastOK("own") == yes && !k.comesAndGoes() }
@@ -144,6 +146,13 @@ func (k *sight) pathRules(h *hits) {
 		if third == yes {
 			h.add("own_dead", "probe:own")
 		}
+	case third == yes && own == no && u.loginRefused:
+		h.add("own_login_refused", "probe:broker")
+		h.add("path_ok", "probe:third_party")
+	case own == no && u.loginRefused:
+		h.add("own_login_refused", "probe:broker")
+	case third == yes && own == no && u.namesDead && !u.answered("own"):
+		h.add("carrier_names_dead", "probe:dns")
 	case third == yes && own == no && k.slowedPlan() && !u.answered("own"):
 		h.add("slow_or_dead", "probe:own")
 	case third == yes && own == no && u.slowConnects:
@@ -274,7 +283,28 @@ func (k *Known) connectFailed() (result string, failed bool) {
 	if _, closed := k.serviceClosed(); closed {
 		return "", false
 	}
+	if k.opening > openingPatience {
+		return "no result", true
+	}
 	return result, failed
+}
+
+// openingPatience is after how many further answers a connection whose result has
+// not come is taken for one that will not.
+const openingPatience = 2
+
+// pingsLost: of the module's own pings of late at least half were lost, two or more.
+func (k *Known) pingsLost() bool {
+	sent, bad := 0, 0
+	for _, p := range k.modProbe {
+		if p.value.Probe == "ping" && k.within(p.at, probeWindow) {
+			sent++
+			if !p.value.OK {
+				bad++
+			}
+		}
+	}
+	return bad >= 2 && 2*bad >= sent
 }
 
 // serviceClosed: the module had a connection and the far end closed it, the

@@ -21,6 +21,13 @@ func (k *sight) judgePort(h *hits) GateState {
 		h.add("port_garbage", k.port.src)
 		return GateFailed
 	}
+	if k.off.ok && k.port.value.State != "lost" {
+		return GateUnknown // it was switched off, and says nothing for that
+	}
+	if k.silent() > 0 && k.maybeAsleep() {
+		h.add("silent_maybe_asleep", "at")
+		return GateUnknown
+	}
 	switch k.silent() {
 	case 2:
 		h.add("port_silent", "at", max(k.silentRun, 2))
@@ -61,6 +68,12 @@ func (k *Known) silent() int {
 		return 1
 	}
 	return 0
+}
+
+// maybeAsleep: power saving was asked for and the network's grant is not known, so
+// that a registered modem that says nothing may sleep or hang.
+func (k *Known) maybeAsleep() bool {
+	return k.saving.ok && k.saving.value.Asked && k.registered() != no && (!k.port.ok || k.port.value.State == "silent" || k.port.value.State == "ok")
 }
 
 // asleep: the network granted power saving and the periodic update is not yet

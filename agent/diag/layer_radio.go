@@ -115,7 +115,11 @@ func (k *sight) judgeRadio(h *hits) GateState {
 	if k.service.ok && k.cell.value.State == threegpp.CampUnknown {
 		switch k.service.value.Service {
 		case threegpp.CampLimited:
-			h.add("limited", k.service.src)
+			if k.visited(k.servingPLMN()) == yes {
+				h.add("limited_elsewhere", k.service.src)
+			} else {
+				h.add("limited", k.service.src)
+			}
 		case threegpp.CampNoService, threegpp.CampSearching:
 			if reg != yes {
 				h.add("searching", k.service.src)

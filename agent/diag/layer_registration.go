@@ -43,6 +43,8 @@ func (k *sight) judgeRegistration(h *hits) GateState {
 			case k.attachRefused():
 				// The session that the attach asks for was refused: the denial is that
 				// refusal seen from outside (EMM 19), and no second witness.
+			case k.manualElsewhere():
+				// It asks a network that is none of the card's, as it was told to.
 			case abroad:
 				h.add("denied_visited", src)
 			case k.onlyUs():
@@ -60,8 +62,8 @@ func (k *sight) judgeRegistration(h *hits) GateState {
 		h.add("no_operator", k.operator.src)
 	}
 	if k.operator.ok && (k.operator.value.Mode == 1 || k.operator.value.Mode == 4) && registered == no {
-		if o := k.operator.value; o.Mode == 1 && k.homePLMN() != "" && k.visited(o.PLMN) == yes {
-			h.add("manual_elsewhere", k.operator.src, o.PLMN)
+		if k.manualElsewhere() {
+			h.add("manual_elsewhere", k.operator.src, k.manualPLMN())
 		} else {
 			h.add("manual_operator", k.operator.src)
 		}
@@ -96,6 +98,22 @@ func (k *sight) askRegistration(q *question) string {
 		return "decide.platform"
 	}
 	return "decide.esm_cause"
+}
+
+// manualPLMN is the network that somebody chose by hand, "" where it is not known.
+func (k *Known) manualPLMN() string {
+	if k.operator.value.Mode == 1 && k.operator.value.PLMN != "" {
+		return k.operator.value.PLMN
+	}
+	if l := k.locks["plmn"]; l.value.Locked {
+		return l.value.PLMN
+	}
+	return ""
+}
+
+// manualElsewhere: the network chosen by hand is not the card's own.
+func (k *Known) manualElsewhere() bool {
+	return k.homePLMN() != "" && k.manualPLMN() != "" && k.visited(k.manualPLMN()) == yes
 }
 
 // attachRefused: on LTE the attach asks for a session, and that was refused of
@@ -188,10 +206,16 @@ func (k *Known) mobilityCauses(h *hits) bool {
 			if implicit++; implicit > 3 {
 				h.add("cause_implicit", r.src, words)
 			}
-		case 27:
+		case 25, 76:
+			h.add("cause_area", r.src, words) // a closed group's cell, of which the card is no member
+		case 27, 31:
 			if c.Protocol == threegpp.FiveGMM {
-				h.add("lock_set", r.src, words) // N1 mode not allowed
+				h.add("lock_set", r.src, words) // N1 mode not allowed, go to the EPC
+			} else {
+				h.add("cause_other", r.src, words)
 			}
+		default:
+			h.add("cause_other", r.src, words)
 		}
 	}
 	return len(*h) > before

@@ -61,6 +61,9 @@ func (k *sight) judgeSIM(h *hits) GateState {
 		state = GateFailed
 	case threegpp.SIMNotReady:
 		h.add("sim_not_ready", last.src)
+		if pinEmpty && pinFresh && k.sawReady() {
+			h.add("sim_gone_by_pin", k.presence.src)
+		}
 		state = GateFailed
 	case threegpp.SIMPIN, threegpp.SIMPUK, threegpp.SIMLock:
 		h.add("sim_lock", last.src, last.text)
@@ -87,7 +90,7 @@ func (k *sight) judgeSIM(h *hits) GateState {
 			state = GateFailed
 		}
 	}
-	if r, ok := k.reg[threegpp.EPS]; ok && r.value.Stat == threegpp.RegNordicNoUICC && !lost(last.state) {
+	if r, ok := k.reg[threegpp.EPS]; ok && r.value.Stat == threegpp.RegNordicNoUICC && (!lost(last.state) || k.simBare > 0) {
 		h.add("uicc_failure", r.src) // where the card itself was read, that says more
 		if last.state != threegpp.SIMReady {
 			state = GateFailed
@@ -127,6 +130,15 @@ func lockState(s threegpp.SIMState) bool {
 func (k *Known) sawLock() bool {
 	for _, r := range k.sim {
 		if lockState(r.state) {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *Known) sawReady() bool {
+	for _, r := range k.sim {
+		if r.state == threegpp.SIMReady {
 			return true
 		}
 	}

@@ -96,6 +96,12 @@ func (k *sight) decider(d *Diagnosis) string {
 			return r.ask(k, q)
 		}
 	}
+	if k.port.value.State == "held" {
+		return "decide.release_port"
+	}
+	if k.maybeAsleep() && k.silent() > 0 {
+		return "decide.wake"
+	}
 	if k.port.value.State == "unreadable" {
 		return "decide.board"
 	}

@@ -80,6 +80,11 @@ type userPlane struct {
 	// slowConnects: of others it is only known that a port opens, and late, of the own
 	// service only that what comes after that is silent: a slow line does both.
 	slowConnects bool
+	// loginRefused: the own service answered and would not let us in.
+	loginRefused bool
+	// namesDead: the operator's name server does not answer, while an address that
+	// needs no name does; what has a name cannot be judged by it.
+	namesDead bool
 }
 
 func (k *Known) userPlane() userPlane {
@@ -155,6 +160,11 @@ func (k *Known) userPlane() userPlane {
 	}
 	u.slowConnects = state["tls/third_party"] != "ok" && state["http/third_party"] != "ok" && slow(u.last["third_party"]) &&
 		u.last["own"].Result == "timeout" && state["tcp/own"] != "timeout"
+	u.loginRefused = u.last["own"].Result == "unauthorized"
+	if r, asked := state["dns/carrier"]; asked && r != "ok" {
+		u.namesDead = state["tcp/third_party"] == "ok" && state["tls/third_party"] != "ok" && state["http/third_party"] != "ok" && state["dns/own"] != "ok" &&
+			state["dns/third_party"] != "ok"
+	}
 	for key, r := range state {
 		if strings.HasSuffix(key, "/carrier") && r == "ok" {
 			u.carrierOK = true
@@ -228,7 +238,7 @@ func (u userPlane) refusedAsFalse() bool {
 // not the wanted one: packets went there and came back.
 func (u userPlane) answered(target string) bool {
 	switch u.last[target].Result {
-	case "refused", "nxdomain":
+	case "refused", "nxdomain", "unauthorized":
 		return true
 	}
 	return false

@@ -149,7 +149,8 @@ func first(d diag.Diagnosis) diag.Code {
 	return d.Candidates[0].Class
 }
 
-var allFiles = []string{"corpus/transcripts-open.json", "corpus/cases-open.json", "own-cases.json", "dialect-cases.json", "adverse-cases.json"}
+var allFiles = []string{"corpus/transcripts-open.json", "corpus/transcripts2-open.json", "corpus/cases-open.json", "corpus/cases2-open.json", "own-cases.json", "dialect-cases.json",
+	"adverse-cases.json", "rules-cases.json"}
 
 // TestLessEvidenceOnlyLessCertain: what was taken away may leave the answer or
 // make it less certain; it may never turn it into another class.

@@ -48,7 +48,7 @@ var kinds = func() map[string]reflect.Type {
 		threegpp.Attach{}, threegpp.ContextState{}, threegpp.ContextConfig{}, threegpp.ContextEvent{}, threegpp.Reject{},
 		threegpp.ExtendedError{}, threegpp.Refusal{}, threegpp.Silence{}, threegpp.Done{}, threegpp.Restarted{}, threegpp.SMS{},
 		threegpp.SMSStored{}, threegpp.USSD{}, threegpp.RadioLock{}, threegpp.PowerState{}, threegpp.NetworkTime{},
-		threegpp.ByteCounters{}, threegpp.ModemProbe{}, threegpp.Backoff{}, threegpp.SubscriptionPCO{}, threegpp.Unparsed{},
+		threegpp.ByteCounters{}, threegpp.ModemProbe{}, threegpp.Backoff{}, threegpp.SubscriptionPCO{}, threegpp.Unparsed{}, threegpp.PoweredOff{}, threegpp.PowerSaving{},
 	} {
 		m[f.Kind()] = reflect.TypeOf(f)
 	}

@@ -76,6 +76,20 @@ func echo(addr, time, lost int) parser {
 	}
 }
 
+// parseSIS reads ^SIS: <service>,<cause>,<info>,"<text>" of Cinterion's IP stack:
+// cause 0 with an info number up to 2000 is an error of the service.
+func parseSIS(l line) []Fact {
+	cause, ok := l.num(1)
+	info, ok2 := l.num(2)
+	if !ok {
+		return nil
+	}
+	if cause != 0 || !ok2 || info < 1 || info > 2000 {
+		return quiet
+	}
+	return one(ModemProbe{Probe: "tcp", Result: "error", Detail: l.body})
+}
+
 // parseUUPINGER reads +UUPINGER: <error>, a ping that found no end.
 func parseUUPINGER(l line) []Fact {
 	return one(ModemProbe{Probe: "ping", Result: "timeout", Detail: l.body})

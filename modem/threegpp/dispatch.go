@@ -167,6 +167,9 @@ func (r *reply) parseAnswer(l line) []Fact {
 	if l.text == "@" || l.text == ">" { // prompts for data
 		return nil
 	}
+	if facts := alarmByWords(l); facts != nil {
+		return facts
+	}
 	return one(Unparsed{Line: l.text, Command: r.text})
 }
 
@@ -286,6 +289,11 @@ func parseURC(l line) []Fact {
 		}
 		if f.OK {
 			return nil // the late OK of a command that was given up
+		}
+	}
+	for _, read := range [...]parser{hostLog, byWords} {
+		if facts := read(l); facts != nil {
+			return facts
 		}
 	}
 	return one(Unparsed{Line: l.text})

@@ -279,6 +279,7 @@ type ContextConfig struct {
 	Type, APN string
 	Set       bool   // it was set by a command, not read
 	AuthHash  string // a short hash of user and password where both were shown; "" otherwise
+	AuthPart  string `json:",omitempty"` // "user" or "password" where the hash is of one alone
 }
 
 // ContextEvent is +CGEV (TS 27.007 §10.1.19) or a vendor's equivalent
@@ -322,8 +323,19 @@ type Silence struct{ Command string }
 // proves that it lives, and how a set command is seen to have worked.
 type Done struct{ Command string }
 
-// Restarted is a boot banner (RDY, APP RDY, ^SYSSTART, +PBREADY...).
-type Restarted struct{ Text string }
+// Restarted is a boot banner (RDY, APP RDY, ^SYSSTART, +PBREADY...). Crash: it
+// names a failure of the firmware as the reason.
+type Restarted struct {
+	Text  string
+	Crash bool `json:",omitempty"`
+}
+
+// PoweredOff says that the module was switched off in order, by command or key.
+type PoweredOff struct{}
+
+// PowerSaving is whether the module was told to ask the network for power saving
+// (+CPSMS, TS 27.007 §7.38). What was granted stands in Registration.
+type PowerSaving struct{ Asked bool }
 
 // SMS is a received message. From and Text are needed by the diagnosis; String
 // shows neither number nor text.
@@ -355,6 +367,7 @@ type RadioLock struct {
 	Lock   string // "cell", "band", "rat", "plmn"
 	Locked bool
 	Detail string
+	PLMN   string `json:",omitempty"` // of an operator lock, where it was named by number
 	Set    bool
 }
 

@@ -42,6 +42,17 @@ func parseCMTE(l line) []Fact {
 	return quiet
 }
 
+func poweredOff(line) []Fact { return one(PoweredOff{}) }
+
+// parseCPSMS reads +CPSMS: <mode>,...: 1 asks the network for power saving.
+func parseCPSMS(l line) []Fact {
+	n, ok := l.num(0)
+	if !ok {
+		return nil
+	}
+	return one(PowerSaving{Asked: n == 1})
+}
+
 func alarm(word string) parser {
 	return func(line) []Fact { return one(PowerState{Alarm: word}) }
 }

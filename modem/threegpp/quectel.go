@@ -528,5 +528,8 @@ func parseQIND(l line) []Fact {
 	if strings.EqualFold(l.str(0), "csq") {
 		return parseCSQ(line{args: l.args[1:]})
 	}
+	if n, ok := l.num(1); strings.EqualFold(l.str(0), "vbatt") && (!ok || n < 0) {
+		return one(PowerState{Alarm: "undervoltage"}) // -1 low, -2 so low that it powers down
+	}
 	return quiet
 }

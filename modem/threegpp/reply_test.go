@@ -294,7 +294,7 @@ func TestReplyOutcome(t *testing.T) {
 			[]Fact{Refusal{Command: "text…(43)", Final: "CME", Code: 10, Text: "SIM not inserted"}, SIM{State: SIMAbsent, Text: "CME 10"}}},
 		{"loss of a data call while asking", "AT+CSQ", []string{"NO CARRIER", "+CSQ: 20,99", "OK"},
 			[]Fact{ContextEvent{Event: "PDN DEACT", CID: -1, Text: "NO CARRIER"}, Signal{RSSI: dB(-73), BER: -1, Source: "+CSQ"}, Done{"+CSQ"}}},
-		{"restart while asking", "AT+CEREG?", []string{"RDY"}, []Fact{Restarted{"RDY"}}},
+		{"restart while asking", "AT+CEREG?", []string{"RDY"}, []Fact{Restarted{Text: "RDY"}}},
 	})
 }
 
@@ -314,7 +314,7 @@ func TestSetCommands(t *testing.T) {
 			RadioLock{Lock: "cell", Locked: true, Detail: `"common/4g",1,1300,246`, Set: true}, Done{`+QNWLOCK="common/4g",1,1300,246`}}},
 		{"EC25 unlock", `AT+QNWLOCK="common/4g",0`, ok, []Fact{
 			RadioLock{Lock: "cell", Detail: `"common/4g",0`, Set: true}, Done{`+QNWLOCK="common/4g",0`}}},
-		{"27.007", `AT+COPS=1,2,"46000"`, ok, []Fact{RadioLock{Lock: "plmn", Locked: true, Detail: "COPS mode 1 46000", Set: true}, Done{`+COPS=1,2,"46000"`}}},
+		{"27.007", `AT+COPS=1,2,"46000"`, ok, []Fact{RadioLock{Lock: "plmn", Locked: true, Detail: "COPS mode 1 46000", PLMN: "46000", Set: true}, Done{`+COPS=1,2,"46000"`}}},
 		{"27.007 off the air", "AT+COPS=2", ok, []Fact{Operator{Mode: 2, AcT: -1}, Done{"+COPS=2"}}},
 		{"SIM7000", "AT+CNMP=38", ok, []Fact{RadioLock{Lock: "rat", Locked: true, Detail: "CNMP 38 LTE only", Set: true}, Done{"+CNMP=38"}}},
 		{"SIM7000", "AT+CNMP=2", ok, []Fact{RadioLock{Lock: "rat", Detail: "CNMP 2 automatic", Set: true}, Done{"+CNMP=2"}}},
@@ -444,10 +444,10 @@ func TestClocks(t *testing.T) {
 
 func TestPowerAndBoot(t *testing.T) {
 	runURCs(t, []heard{
-		{"EC20", "RDY", []Fact{Restarted{"RDY"}}},
-		{"BG95", "APP RDY", []Fact{Restarted{"APP RDY"}}},
-		{"Cinterion", "^SYSSTART", []Fact{Restarted{"^SYSSTART"}}},
-		{"A7670", "*ATREADY: 1", []Fact{Restarted{"*ATREADY: 1"}}},
+		{"EC20", "RDY", []Fact{Restarted{Text: "RDY"}}},
+		{"BG95", "APP RDY", []Fact{Restarted{Text: "APP RDY"}}},
+		{"Cinterion", "^SYSSTART", []Fact{Restarted{Text: "^SYSSTART"}}},
+		{"A7670", "*ATREADY: 1", []Fact{Restarted{Text: "*ATREADY: 1"}}},
 		{"EC20 is no restart by itself", "+QIND: SMS DONE", nil},
 		{"EC20", "+QUSIM: 1", nil},
 		{"SIM800", "Call Ready", nil},

@@ -10,7 +10,7 @@ func setFacts(c *subcommand) []Fact {
 	if f, ok := setters[c.name]; ok {
 		return f(c)
 	}
-	return nil
+	return credentials(c.name, c.args, true)
 }
 
 var setters = map[string]func(c *subcommand) []Fact{
@@ -22,9 +22,7 @@ var setters = map[string]func(c *subcommand) []Fact{
 	"+CGDCONT":     setCGDCONT,
 	"+QICSGP":      setQICSGP,
 	"+CSTT":        setCSTT,
-	"+CGAUTH":      setCGAUTH,
-	"+UAUTHREQ":    setCGAUTH, // u-blox
-	"#PDPAUTH":     setCGAUTH, // Telit
+	"+CPSMS":       setCPSMS,
 	"+COPS":        setCOPS,
 	"+CNMP":        func(c *subcommand) []Fact { return setNumber(c, cnmpLock) },
 	"+CMNB":        func(c *subcommand) []Fact { return setNumber(c, cmnbLock) },
@@ -97,15 +95,12 @@ func setQICSGP(c *subcommand) []Fact {
 	return one(ContextConfig{CID: cid, Type: qicsgpTypes[c.str(1)], APN: c.str(2), Set: true, AuthHash: authHash(c.str(3), c.str(4))})
 }
 
-// setCGAUTH: +CGAUTH=<cid>,<type>,<user>,<password> (TS 27.007 §10.1.31); some
-// families swap the two, which does not matter to a hash that is only compared.
-func setCGAUTH(c *subcommand) []Fact {
-	cid, ok := c.num(0)
-	hash := authHash(c.str(2), c.str(3))
-	if !ok || hash == "" {
+func setCPSMS(c *subcommand) []Fact {
+	n, ok := c.num(0)
+	if !ok && len(c.args) > 0 {
 		return nil
 	}
-	return one(ContextConfig{CID: cid, Set: true, AuthHash: hash})
+	return one(PowerSaving{Asked: n == 1})
 }
 
 func setCSTT(c *subcommand) []Fact {
@@ -122,7 +117,11 @@ func setCOPS(c *subcommand) []Fact {
 	case "0":
 		return one(RadioLock{Lock: "plmn", Detail: "COPS mode 0", Set: true})
 	case "1", "4":
-		return one(RadioLock{Lock: "plmn", Locked: c.str(0) == "1", Detail: joined("COPS mode "+c.str(0), c.str(2)), Set: true})
+		l := RadioLock{Lock: "plmn", Locked: c.str(0) == "1", Detail: joined("COPS mode "+c.str(0), c.str(2)), Set: true}
+		if c.str(1) == "2" && digitsOnly(c.str(2)) {
+			l.PLMN = c.str(2)
+		}
+		return one(l)
 	case "2":
 		return one(Operator{Mode: 2, AcT: -1})
 	}

@@ -328,7 +328,7 @@ func parseCIPOPEN(l line) []Fact {
 func socketBanner(l line) []Fact {
 	p := ModemProbe{Probe: "tcp", Target: connectTarget(l.cmd), Result: "ok", OK: true, Detail: l.text}
 	switch l.text {
-	case "CONNECT FAIL":
+	case "CONNECT FAIL", "CONNECT ERROR":
 		p.OK, p.Result = false, "error"
 	case "CLOSED":
 		p.OK, p.Result, p.Detail = false, "refused", "closed by the far end"

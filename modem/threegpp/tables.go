@@ -18,7 +18,7 @@ var prefixes = table{
 	{"+CMTI", event, parseCMTI}, {"+CMT", event, parseCMT}, {"+CDSI", event, ignore}, {"+CDS", event, ignore},
 	{"+CPMS", answer, parseCPMS}, {"+CMGF", answer, ignore}, {"+CMEE", answer, ignore}, {"+CSCS", answer, ignore},
 	{"+CSCA", answer, ignore}, {"+CNMI", answer, ignore}, {"+CGEREP", answer, ignore}, {"+CNEC", answer, ignore},
-	{"+CPSMS", answer, ignore}, {"+CEDRXS", answer, ignore}, {"+CEDRXP", event, ignore}, {"+CPAS", answer, ignore},
+	{"+CPSMS", answer, parseCPSMS}, {"+CEDRXS", answer, ignore}, {"+CEDRXP", event, ignore}, {"+CPAS", answer, ignore},
 	{"+CGCONTRDP", answer, ignore}, {"+GCAP", answer, ignore}, {"+CNUM", answer, ignore}, {"+CRSM", answer, ignore},
 	{"+CCID", both, parseICCID}, {"+ICCID", both, parseICCID}, {"ICCID", answer, parseICCID}, {"CCID", answer, parseICCID},
 	{"+CIEV", event, ignore}, {"RING", event, ignore}, {"+CRING", event, ignore}, {"+CLIP", event, ignore},
@@ -88,7 +88,9 @@ var prefixes = table{
 	{"+UUPING", event, echo(3, 5, 1<<30)}, {"+UUPINGER", event, parseUUPINGER},
 	{"+CAOPEN", both, opened(1)}, {"+UUSOCO", event, opened(1)},
 	{"+SIMCARD", event, parseSIMCARD}, {"+ZPAS", both, parseZPAS}, {"+ZPASR", event, parseZPAS}, {"^CPIN", answer, parseHuaweiCPIN},
-	{"+QIGETERROR", answer, ignore}, {"+RSRQ", answer, ignore}, {"+CGAUTH", answer, ignore},
+	{"+QIGETERROR", answer, ignore}, {"+RSRQ", answer, ignore}, {"+CGAUTH", answer, shownCredentials}, {"+WPPP", answer, shownCredentials}, {"^SGAUTH", answer, shownCredentials},
+	{"^AUTHDATA", answer, shownCredentials}, {"#PDPAUTH", answer, shownCredentials}, {"+UAUTHREQ", answer, shownCredentials}, {"+XGAUTH", answer, shownCredentials},
+	{"+CNCFG", answer, shownCredentials}, {"+KCNXCFG", answer, shownCredentials}, {"$QCPDPP", answer, shownCredentials}, {"+ZGPCOAUTH", answer, shownCredentials},
 
 	// Motorola
 	{"+MDSI", event, parseMDSI}, {"+EMPC", answer, ignore},
@@ -98,13 +100,13 @@ var prefixes = table{
 	{"!SELRAT", answer, parseSELRAT}, {"!UIMS", answer, parseSlot}, {"+KCELLMEAS", answer, parseKCELLMEAS},
 
 	// Cinterion, Fibocom, ZTE
-	{"^SIND", both, ignore}, {"+GTDUALSIM", answer, parseSlot}, {"+ZUSIMR", event, ignore}, {"+ZEND", event, ignore}, {"+GTSENRDTEMP", answer, parseGTSENRDTEMP}, {"+ZCELLINFO", answer, parseZCELLINFO},
+	{"^SIND", both, ignore}, {"^SIS", both, parseSIS}, {"^SBC", event, byWords}, {"+GTDUALSIM", answer, parseSlot}, {"+ZUSIMR", event, ignore}, {"+ZEND", event, ignore}, {"+GTSENRDTEMP", answer, parseGTSENRDTEMP}, {"+ZCELLINFO", answer, parseZCELLINFO},
 }
 
 // banners are whole lines without a prefix.
 var banners = table{
-	{"RDY", event, restarted}, {"APP RDY", event, restarted}, {"^SYSSTART", event, restarted}, {"SYSSTART", event, restarted}, {"Neul", event, restarted}, {"REBOOTING", event, ignore},
-	{"NORMAL POWER DOWN", event, ignore}, {"POWERED DOWN", event, ignore},
+	{"RDY", event, restarted}, {"APP RDY", event, restarted}, {"^SYSSTART", event, restarted}, {"SYSSTART", event, restarted}, {"Neul", event, restarted}, {"REBOOTING", event, ignore}, {"+SYSSTART", event, restarted}, {"AT Ready", event, restarted},
+	{"NORMAL POWER DOWN", event, poweredOff}, {"POWERED DOWN", event, poweredOff},
 	{"SMS DONE", event, ignore}, {"PB DONE", event, ignore}, {"SMS Ready", event, ignore}, {"SMS READY", event, ignore}, {"Call Ready", event, ignore},
 	{"PB READY", event, ignore}, {"+PBREADY", event, restarted}, {"+MATREADY", event, restarted}, {"+SIM READY", event, simReadyBanner}, {"+SIM DROP", event, simDropBanner},
 	{"RING", event, ignore},
@@ -114,7 +116,7 @@ var banners = table{
 	{"+GPRS Service", event, serviceBanner(CampOnline, "gsm")},
 	{"+GSM Service", event, serviceBanner(CampOnline, "gsm")},
 	{"+NR Service", event, serviceBanner(CampOnline, "nr")},
-	{"CONNECT OK", event, socketBanner}, {"CONNECT FAIL", event, socketBanner}, {"CLOSED", event, socketBanner}, {"CONNACK OK", event, socketBanner},
+	{"CONNECT OK", event, socketBanner}, {"CONNECT FAIL", event, socketBanner}, {"CLOSED", event, socketBanner}, {"CONNECT ERROR", event, socketBanner}, {"CONNACK OK", event, socketBanner},
 	{"ALREADY CONNECT", event, ignore},
 	{"UNDER-VOLTAGE WARNNING", event, alarm("undervoltage")}, // as SIMCom spells it
 	{"UNDER-VOLTAGE WARNING", event, alarm("undervoltage")},

@@ -35,6 +35,8 @@ func (Refusal) Kind() string         { return "refusal" }
 func (Silence) Kind() string         { return "silence" }
 func (Done) Kind() string            { return "done" }
 func (Restarted) Kind() string       { return "restarted" }
+func (PoweredOff) Kind() string      { return "powered_off" }
+func (PowerSaving) Kind() string     { return "power_saving" }
 func (SMS) Kind() string             { return "sms" }
 func (SMSStored) Kind() string       { return "sms_stored" }
 func (USSD) Kind() string            { return "ussd" }
@@ -247,6 +249,15 @@ func (r Refusal) String() string {
 func (s Silence) String() string   { return words(s.Command, "not answered") }
 func (d Done) String() string      { return words(d.Command, "done") }
 func (r Restarted) String() string { return words("modem started:", r.Text) }
+
+func (PoweredOff) String() string { return "modem switched off" }
+
+func (p PowerSaving) String() string {
+	if p.Asked {
+		return "power saving asked for"
+	}
+	return "no power saving"
+}
 
 func (s SMS) String() string {
 	return words("SMS from", mask(s.From), "of", strconv.Itoa(len([]rune(s.Text))), "characters")
