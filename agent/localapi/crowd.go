@@ -33,7 +33,7 @@ type crowd struct {
 type guest struct {
 	net.Conn
 	who     any
-	since   time.Time
+	since   atomic.Int64 // when it came, or its last request was answered: UnixNano
 	serving atomic.Int32 // requests under way
 	leave   func()
 }
@@ -49,7 +49,8 @@ func (c *crowd) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		g := &guest{Conn: conn, who: peer(conn), since: time.Now()}
+		g := &guest{Conn: conn, who: peer(conn)}
+		g.since.Store(time.Now().UnixNano())
 		g.leave = sync.OnceFunc(func() { c.remove(g) })
 		for !c.enter(g) {
 			select { // everybody is served, or has just come
@@ -76,7 +77,7 @@ func (c *crowd) enter(g *guest) bool {
 	}
 	var out *guest
 	for _, x := range c.guests {
-		if x.serving.Load() == 0 && time.Since(x.since) >= patience && (out == nil || held[x.who] > held[out.who]) {
+		if x.serving.Load() == 0 && time.Since(time.Unix(0, x.since.Load())) >= patience && (out == nil || held[x.who] > held[out.who]) {
 			out = x
 		}
 	}
@@ -119,7 +120,10 @@ func served(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
 			g.serving.Add(1)
-			defer g.serving.Add(-1)
+			defer func() { // its next request may be on the way: patience begins anew
+				g.since.Store(time.Now().UnixNano())
+				g.serving.Add(-1)
+			}()
 		}
 		h.ServeHTTP(w, r)
 	})
