@@ -29,3 +29,9 @@ awk '
 		else time = sprintf("%.3g s", ns / 1e9)
 		printf "%-18s %-34s %10s%s\n", pkg, $1, time, rest
 	}' "$log"
+
+# What is promised of times and packets: only a quiet machine keeps them.
+CELLWARDEN_BENCH=1 go test -count=1 -p 1 -v -run 'JudgementIsCheap|OnTheAir|ColdStart|MuteAtAnyMoment' \
+	./agent/diag ./agent/uplink ./agent/e2e >"$log" 2>&1 || failed=1
+grep -E 'FIGURE|B on the air|worst-case|promised|^(---|ok|FAIL)' "$log" | sed 's/^ *[a-z_]*\.go:[0-9]*: //'
+exit ${failed:-0}

@@ -3,6 +3,7 @@ package diag
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"reflect"
 	"runtime"
 	"testing"
@@ -73,8 +74,8 @@ func TestKnownDoesNotGrowOverAYear(t *testing.T) {
 
 // TestJudgementIsCheap holds the bar of 1 ms for the worst case on amd64.
 func TestJudgementIsCheap(t *testing.T) {
-	if testing.Short() || raceEnabled {
-		t.Skip("a measurement")
+	if os.Getenv("CELLWARDEN_BENCH") == "" {
+		t.Skip("judges a pace, on a quiet machine: make bench sets CELLWARDEN_BENCH=1")
 	}
 	k := fullKnown()
 	best := time.Hour

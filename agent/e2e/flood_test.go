@@ -12,6 +12,9 @@ import (
 // observations fill up, which they have room for (0.4 MB), and the collector's slack.
 const floodGrowth = 8 << 20
 
+// heardOfFlood is far more than a modem that is well says.
+const heardOfFlood = 500
+
 // A modem, or what calls itself one, that talks without end: thirty thousand lines in
 // ten seconds, no two alike, known ones with nonsense in them and unknown ones. The
 // agent answers meanwhile, and its memory is bounded.
@@ -40,7 +43,9 @@ func TestModemThatTalksWithoutEnd(t *testing.T) {
 	m.start()
 	before := m.memory("VmRSS")
 	unparsed := uint64(0)
-	until(t, "the flood to be heard", patient, func() bool { unparsed = uint64(m.status().Modem.Unparsed); return unparsed > 5_000 })
+	// How many lines of it are heard is a matter of the machine: what comes too fast is
+	// dropped by the terminal or by the queue, which is bounded.
+	until(t, "the flood to be heard", patient, func() bool { unparsed = uint64(m.status().Modem.Unparsed); return unparsed > heardOfFlood })
 	highest := m.memory("VmRSS")
 	// It goes on; then the modem is as it was.
 	until(t, "the modem to be understood", patient, func() bool {

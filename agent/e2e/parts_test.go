@@ -581,6 +581,18 @@ func hasAll(t testing.TB, what, text string, words ...string) {
 	}
 }
 
+// logs waits until the agent's log holds all words: a line may come after what the
+// status page shows already.
+func (m *machine) logs(words ...string) {
+	m.t.Helper()
+	for _, w := range words {
+		until(m.t, fmt.Sprintf("the log to say %q", w), patient, func() bool {
+			log := m.log.String()
+			return strings.Contains(log, w) || strings.Contains(strings.Join(strings.Fields(log), " "), w)
+		})
+	}
+}
+
 // drain reads a connection's answer to its end.
 func drain(r io.Reader) string {
 	b, _ := io.ReadAll(io.LimitReader(r, 1<<20)) // a cut answer fails the comparison

@@ -25,7 +25,8 @@ func TestModemTrafficInTheLog(t *testing.T) {
 			})
 			modem.do("sms from=10086 text=您的流量已用完")
 			until(t, "the message", patient, func() bool {
-				return !shown || strings.Contains(m.log.String(), `line="+CMGR:`)
+				log := m.log.String()
+				return !shown || strings.Contains(log, `line="+CMGR:`) && strings.Contains(log, `line="+CMTI:`)
 			})
 			log := m.log.String()
 			for _, line := range []string{`kind=> line=AT+CPIN?`, `kind=< line="+CPIN: READY"`, `kind=> line=AT+CIMI`, `kind=< line=46000…(15)`, `kind=! line="+CMTI: \"SM\",`} {

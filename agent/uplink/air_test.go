@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,14 +11,24 @@ import (
 	"cellwarden/protocol"
 )
 
+// weight is what has gone over a connection: what is billed, by the kernel's count of
+// segments, and the payload in it, which no pace changes.
+type weight struct{ air, payload uint64 }
+
+func (w weight) less(o weight) weight { return weight{w.air - o.air, w.payload - o.payload} }
+
+func least(a, b weight) weight { return weight{min(a.air, b.air), min(a.payload, b.payload)} }
+
+var heaviest = weight{1 << 40, 1 << 40}
+
 // weigh gives what has gone over the wire, when it has been quiet for longer
 // than a delayed acknowledgement (40 ms).
-func (r *running) weigh() uint64 {
+func (r *running) weigh() weight {
 	r.t.Helper()
 	c := r.conn.Load()
-	for last := uint64(0); ; {
+	for last := (weight{}); ; {
 		c.ask()
-		w := c.wire()
+		w := weight{c.wire(), c.sent.Load() + c.received.Load()}
 		if w == last {
 			return w
 		}
@@ -43,8 +54,10 @@ func (s *store) sized(n int) {
 	s.add(protocol.TypeAlert, true, a)
 }
 
-// TestOnTheAir holds the figures of what is billed: TCP payload plus a header
-// of 52 B for each segment that the kernel counted, over TLS 1.3 to mosquitto.
+// TestOnTheAir holds the figures of what is billed: TCP payload plus a header of 52 B
+// for each segment that the kernel counted, over TLS 1.3 to mosquitto. A busy machine
+// acknowledges more often, so the segments are judged by make bench alone, and always
+// the payload.
 func TestOnTheAir(t *testing.T) {
 	t.Parallel()
 	m, a := secure(t, "")
@@ -56,11 +69,12 @@ func TestOnTheAir(t *testing.T) {
 			o.Timing.KeepAlive = keepAlive
 		})
 	}
-	figure := func(what string, have, bar float64) {
+	quiet := os.Getenv(benchEnv) != ""
+	figure := func(what string, air, bar, payload, payloadBar float64) {
 		t.Helper()
-		t.Logf("%-52s %8.1f B   (bar %.0f)", what, have, bar)
-		if have > bar {
-			t.Errorf("%s: %.1f B, the bar is %.0f B", what, have, bar)
+		t.Logf("%-52s %8.1f B on the air (bar %.0f), payload %.1f B (bar %.0f)", what, air, bar, payload, payloadBar)
+		if payload > payloadBar || quiet && air > bar {
+			t.Errorf("%s: %.1f B on the air, the bar is %.0f B; payload %.1f B, the bar is %.0f B", what, air, bar, payload, payloadBar)
 		}
 	}
 
@@ -68,13 +82,13 @@ func TestOnTheAir(t *testing.T) {
 	find[Connected](r, 0, nil)
 	full := r.weigh()
 	r.stop()
-	all, atConnack := uint64(1<<20), uint64(1<<20)
-	for range 3 { // the least: a busy test machine acknowledges more often
+	all, atConnack := heaviest, uint64(1<<20)
+	for range 3 {
 		r = run(time.Minute) // the agent was restarted
 		if e, _ := find[Connected](r, 0, nil); !e.Resumed {
 			t.Fatal("not resumed")
 		}
-		all = min(all, r.weigh())
+		all = least(all, r.weigh())
 		r.mu.Lock()
 		atConnack = min(atConnack, r.atConnack+headerV4) // the acknowledgement of the CONNACK
 		r.mu.Unlock()
@@ -82,18 +96,17 @@ func TestOnTheAir(t *testing.T) {
 	}
 	r = run(time.Minute)
 	find[Connected](r, 0, nil)
-	t.Logf("full handshake, subscription and status:             %6d B", full)
-	figure("TLS reconnect, resumed after a restart, to CONNACK", float64(atConnack), 1900)
-	t.Logf("the same with subscription and online status:       %6d B", all)
+	t.Logf("full handshake, subscription and status: %d B on the air, payload %d B", full.air, full.payload)
+	figure("TLS reconnect, resumed after a restart", float64(atConnack), 1900, float64(all.payload), 1500)
 
-	lone := 1e9
+	lone := heaviest
 	for range 5 {
 		before := r.weigh()
 		r.store.sized(300)
 		r.empty()
-		lone = min(lone, float64(r.weigh()-before))
+		lone = least(lone, r.weigh().less(before))
 	}
-	figure("one lone alert of 300 B", lone, 550)
+	figure("one lone alert of 300 B", float64(lone.air), 550, float64(lone.payload), 400)
 
 	before := r.weigh()
 	const n = 3200
@@ -101,23 +114,28 @@ func TestOnTheAir(t *testing.T) {
 		r.store.event(i)
 	}
 	r.empty()
-	figure(fmt.Sprintf("per event of 280 B in a drain of %d", n), float64(r.weigh()-before)/n, 60)
+	drain := r.weigh().less(before)
+	figure(fmt.Sprintf("per event of 280 B in a drain of %d", n), float64(drain.air)/n, 60, float64(drain.payload)/n, 55)
 
 	r.stop()
 	r = run(time.Second)
 	find[Connected](r, 0, nil)
-	ping := 1e9
-	for range 2 {
+	ping := heaviest
+	for range 4 { // the least: there may be two in one look
 		before := r.weigh()
-		for r.weigh() == before {
+		now := before
+		for now == before {
+			now = r.weigh()
 		}
-		ping = min(ping, float64(r.weigh()-before))
+		ping = least(ping, now.less(before))
 	}
-	day := ping * (24 * time.Hour).Seconds() / (DefaultTiming.KeepAlive - pingLead).Seconds()
-	t.Logf("one ping and its answer: %.0f B", ping)
-	figure("an idle day, from the ping", day, 15_000)
-	report := lone - 300 + 400 // a state report of 400 B goes like an alert
-	figure("a default day: 24 reports, pings, two reconnects", 24*report+day+2*float64(all), 40_000)
+	pings := (24 * time.Hour).Seconds() / (DefaultTiming.KeepAlive - pingLead).Seconds()
+	t.Logf("one ping and its answer: %d B on the air, payload %d B", ping.air, ping.payload)
+	figure("an idle day, from the ping", float64(ping.air)*pings, 15_000, float64(ping.payload)*pings, 5000)
+	const report = 400 - 300 // a state report of 400 B goes like an alert
+	figure("a default day: 24 reports, pings, two reconnects",
+		24*float64(lone.air+report)+float64(ping.air)*pings+2*float64(all.air), 40_000,
+		24*float64(lone.payload+report)+float64(ping.payload)*pings+2*float64(all.payload), 20_000)
 }
 
 // TestWireMatchesKernel: what Traffic reports is what went, and no byte twice.

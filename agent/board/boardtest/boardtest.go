@@ -209,8 +209,9 @@ type zeros struct{}
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 // Exchange moves real traffic over the interface: up bytes to the peer, down
-// bytes back, in one TCP connection. The interface carries more than that, by
-// headers and acknowledgements.
+// bytes back, in one TCP connection, and returns when its last packet has gone: what
+// is counted then stays so. The interface carries more than that, by headers and
+// acknowledgements.
 func (p *Pair) Exchange(up, down int64) {
 	p.t.Helper()
 	var c net.Conn
@@ -238,9 +239,39 @@ func (p *Pair) Exchange(up, down int64) {
 	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
 		p.t.Fatal(err)
 	}
-	if n, err := io.Copy(io.Discard, io.LimitReader(c, down)); err != nil || n != down {
+	if n, err := io.Copy(io.Discard, c); err != nil || n != down {
 		p.t.Fatalf("got %d of %d bytes: %v", n, down, err)
 	}
+	if err := c.Close(); err != nil {
+		p.t.Fatal(err)
+	}
+	for end := time.Now().Add(ioTimeout); !p.over(); <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatal("a connection does not end")
+		}
+	}
+}
+
+// over reports whether no connection of the device has a packet to send: one in
+// TIME_WAIT has sent the last acknowledgement.
+func (p *Pair) over() bool {
+	p.t.Helper()
+	var table []byte
+	var err error
+	p.Device.Run(func() { table, err = os.ReadFile("/proc/thread-self/net/tcp") })
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	const timeWait, listening = "06", "0A"
+	port := fmt.Sprintf(":%04X", p.port)
+	for line := range strings.Lines(string(table)) {
+		// "0: 0100000A:C350 0200000A:1F90 06 ...": number, local, remote, state
+		f := strings.Fields(line)
+		if len(f) > 3 && strings.HasSuffix(f[2], port) && f[3] != timeWait && f[3] != listening {
+			return false
+		}
+	}
+	return true
 }
 
 // Counters is what the kernel shows in the namespace's own /sys, which is the
