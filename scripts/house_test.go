@@ -23,11 +23,12 @@ const module = "cellwarden/"
 // house, arrows pointing down. A package without a row imports none. An arrow that
 // would have to point up is the sign that something is in the wrong room.
 var arrows = map[string][]string{
-	"modem/threegpp":  {},
-	"modem/profile":   {"modem/threegpp"},
-	"modem/at":        {},
-	"modem":           {"modem/at", "modem/profile", "modem/threegpp"},
-	"modem/modemtest": {},
+	"modem/threegpp":   {},
+	"modem/profile":    {"modem/threegpp"},
+	"modem/at":         {},
+	"modem":            {"modem/at", "modem/profile", "modem/threegpp"},
+	"modem/modemtest":  {},
+	"modem/transcript": {"modem/threegpp"},
 
 	"protocol":         {},
 	"firmware-targets": {},
@@ -48,7 +49,7 @@ var arrows = map[string][]string{
 	"agent/text":    {"agent/diag"},
 	"agent/core":    {"agent/clean", "agent/carrier", "agent/diag", "agent/instant", "agent/meter", "agent/record", "agent/remedy", "agent/text", "modem/threegpp", "protocol"},
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
-	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "protocol"},
+	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "modem/transcript", "protocol"},
 
 	"agent/config":          {"agent/diag", "protocol", "firmware-targets"},
 	"agent/board":           {"agent/diag", "agent/flash", "agent/instant", "agent/meter", "firmware-targets"},
@@ -116,7 +117,7 @@ var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/boar
 
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
-var pure = []string{"modem/threegpp", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
+var pure = []string{"modem/threegpp", "modem/transcript", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
 	"agent/diag", "agent/meter", "agent/record", "agent/core", "agent/update",
 	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "agent/machine/dex",
 	"agent/machine/ddcmp", "agent/machine/mdb"}

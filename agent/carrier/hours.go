@@ -3,6 +3,7 @@ package carrier
 import (
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,7 +26,7 @@ func hours(text string, sent time.Time) (from, to time.Time) {
 	}
 	var h []string
 	for _, m := range hourSpan.FindAllStringSubmatch(text, -1) {
-		if m[2] != "" || m[5] != "" || m[3] != "" || m[6] != "" || regexp.MustCompile(`[点时]`).MatchString(m[0]) {
+		if m[2] != "" || m[5] != "" || m[3] != "" || m[6] != "" || strings.ContainsAny(m[0], "点时") {
 			h = m
 			break
 		}

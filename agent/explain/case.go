@@ -18,6 +18,7 @@ import (
 	"cellwarden/agent/instant"
 	"cellwarden/agent/record"
 	"cellwarden/modem/threegpp"
+	"cellwarden/modem/transcript"
 	"cellwarden/protocol"
 )
 
@@ -38,6 +39,8 @@ type Case struct {
 	Model    string   `json:"model"`
 	Exchange []Entry  `json:"exchange"`
 	Context  *Context `json:"context"`
+	// Reading is how much of a text was read; nil for the case format.
+	Reading *Reading `json:"-"`
 	// Live is what a recording's device said at its end. It is never read for a
 	// judgement, only compared with it.
 	Live *Live `json:"live,omitempty"`
@@ -65,6 +68,9 @@ type Entry struct {
 	// wherever it changed.
 	Fact  *record.Fact  `json:"fact,omitempty"`
 	Clock *record.Clock `json:"clock,omitempty"`
+	// Of a text: what a host tool told.
+	host []threegpp.Fact
+	tool string
 }
 
 // PortFact is what the port's owner saw.
@@ -130,8 +136,9 @@ type Context struct {
 	} `json:"host,omitempty"` // what the kernel says of the data interface
 }
 
-// Read reads cases from r: a JSON array of cases, or a single case. Errors name
-// the file, the line and, where it is known, the case.
+// Read reads cases from r: a JSON array of cases, a single case, or any text in
+// which a modem or a host tool speaks, which makes one case with the file's name.
+// Errors name the file, the line and, where it is known, the case.
 func Read(name string, r io.Reader) ([]Case, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFileBytes+1))
 	if err != nil {
@@ -143,6 +150,9 @@ func Read(name string, r io.Reader) ([]Case, error) {
 	trimmed := bytes.TrimSpace(data)
 	if len(trimmed) == 0 {
 		return nil, fmt.Errorf("%s: empty; a case file is a JSON array of cases", name)
+	}
+	if !isCaseFile(trimmed) {
+		return []Case{readText(name, data)}, nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if trimmed[0] == '{' {
@@ -254,7 +264,7 @@ func orRoot(field string) string {
 // check refuses what would silently mean nothing.
 func (c Case) check() error {
 	for i, e := range c.Exchange {
-		if e.Cmd == nil && e.URC == nil && e.Probe == nil && e.Port == nil && e.Disturb == "" && e.Fact == nil && e.Clock == nil {
+		if e.Cmd == nil && e.URC == nil && e.host == nil && e.Probe == nil && e.Port == nil && e.Disturb == "" && e.Fact == nil && e.Clock == nil {
 			return fmt.Errorf("exchange[%d] has neither cmd nor urc", i)
 		}
 		if e.Fact != nil {
@@ -378,9 +388,18 @@ func (p Probe) fact() diag.ProbeResult {
 }
 
 func (e Entry) observe(see func(string, any)) {
+	for _, f := range e.host {
+		see("host:"+e.tool, f)
+	}
 	switch {
+	case e.Cmd != nil && transcript.IsHostCommand(*e.Cmd):
+		facts, _ := transcript.HostLines(e.Resp)
+		for _, f := range facts {
+			see(source("host:", *e.Cmd), f)
+		}
 	case e.Cmd != nil:
-		for _, f := range threegpp.Reply(*e.Cmd, e.Resp) {
+		resp := plain(e.Resp)
+		for _, f := range threegpp.Reply(plainCommand(*e.Cmd), resp) {
 			see(source("at:", *e.Cmd), f)
 		}
 	case e.Probe != nil:
@@ -394,11 +413,52 @@ func (e Entry) observe(see func(string, any)) {
 			see(e.Fact.Source, f)
 		}
 	}
-	for _, line := range e.URC {
-		for _, f := range threegpp.URC(line) {
+	for _, line := range plain(e.URC) {
+		facts := threegpp.URC(line)
+		if unparsed(facts) {
+			if told, known := transcript.HostLines([]string{line}); known > 0 {
+				for _, f := range told {
+					see("host", f)
+				}
+				continue
+			}
+		}
+		for _, f := range facts {
 			see(source("urc:", line), f)
 		}
 	}
+}
+
+// plain takes the modem's lines out of what a log put around them.
+func plain(lines []string) []string {
+	var out []string
+	for _, line := range lines {
+		if strings.Contains(line, "\n") {
+			out = append(out, line) // a routed message with its text
+			continue
+		}
+		out = append(out, transcript.Plain(line)...)
+	}
+	if lines != nil && out == nil {
+		out = []string{}
+	}
+	return out
+}
+
+func plainCommand(cmd string) string {
+	if lines := transcript.Plain(cmd); len(lines) > 0 {
+		return lines[0]
+	}
+	return cmd
+}
+
+func unparsed(facts []threegpp.Fact) bool {
+	for _, f := range facts {
+		if _, ok := f.(threegpp.Unparsed); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // source names where a fact came from, without arguments that may be secret.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cellwarden/agent/diag"
@@ -28,6 +29,7 @@ type Answer struct {
 	Unknown    []string         `json:"unknown,omitempty"`
 	DecideBy   string           `json:"decide_by,omitempty"`
 	Act        Act              `json:"act"`
+	Read       *Reading         `json:"read,omitempty"` // of a text that is no case file
 }
 
 // Evidence is one weighed fact in words.
@@ -113,6 +115,7 @@ func Files(out io.Writer, files []string, opt Options) (int, error) {
 				code = ExitFault
 			}
 			a := AnswerOf(c.ID, d, opt.Lang)
+			a.Read = c.Reading
 			if opt.JSON {
 				err = enc.Encode(a)
 			} else {
@@ -168,7 +171,31 @@ func printAnswer(w io.Writer, a Answer, lang text.Lang) error {
 			fmt.Fprintf(w, "    %s\n", a.Act.ResumesAt)
 		}
 	}
+	if a.Read != nil {
+		printReading(w, *a.Read, lang)
+	}
 	return err
+}
+
+// printReading says how much of a text was read, and what was not understood.
+func printReading(w io.Writer, r Reading, lang text.Lang) {
+	say := func(key string, args ...string) {
+		fmt.Fprintf(w, "  # %s\n", text.T(lang, key, args...))
+	}
+	n := strconv.Itoa
+	say("read.lines", n(r.Lines), n(r.Used), n(r.Passed), n(r.Unread))
+	if r.Used == 0 {
+		say("read.nothing")
+	}
+	for _, u := range r.List {
+		say("read.unread", n(u.Line), u.Text, text.T(lang, "read.why."+u.Why))
+	}
+	if more := r.Unread - len(r.List); more > 0 && len(r.List) > 0 {
+		say("read.more", n(more))
+	}
+	if r.Cut != "" {
+		say("read.cut." + r.Cut)
+	}
 }
 
 // weightWords lists a rule's weights in decibans, the largest first.
