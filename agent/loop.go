@@ -61,6 +61,7 @@ type loop struct {
 	probe    *worker.Probe
 	saver    *flash.StateDir
 	block    *board.Block
+	clock    *worker.Clock  // nil: nobody is asked for the time
 	updates  *worker.Update // nil: its directory cannot be used
 
 	nudges      chan struct{} // to the uplink: one that waits is enough

@@ -178,6 +178,10 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 		l.log.Error("no updates", "error", err)
 	}
 	l.overData = o.overData()
+	l.clock = worker.NewClock(l.hw, o.Config.Probes.NTP, l.log, l.events)
+	if last := l.core.LastTime(); l.hw.HearTime != nil && !last.IsZero() {
+		l.hw.HearTime(string(board.TimeGood), last)
+	}
 	b := &backend{loop: l, recorder: o.Recorder}
 	listeners, err := o.listen(b)
 	if err != nil {
@@ -201,8 +205,8 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 		g.Go(func() error { return worker.WatchLinks(ctx, l.hw, l.log, l.events) })
 	}
 	g.Go(func() error { return l.probe.Run(ctx) })
-	if c := worker.NewClock(l.hw, o.Config.Probes.NTP, l.log, l.events); c != nil {
-		g.Go(func() error { return c.Run(ctx) })
+	if l.clock != nil {
+		g.Go(func() error { return l.clock.Run(ctx) })
 	}
 	if l.updates != nil {
 		g.Go(func() error { return l.updates.Run(ctx) })

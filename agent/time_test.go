@@ -102,6 +102,7 @@ func TestEventsOf1970ComeWithTheirTrueTime(t *testing.T) {
 	put, stop = lostAgent(t, clock, dir, "tcp://127.0.0.1:9")
 	put("second-run")
 	clock.hear("nitz", time.Now())
+	clock.hear("sntp/a", time.Now()) // no source is believed alone
 	put("time-known")
 	put("and-again") // answered after what belongs to the one before
 	stop()

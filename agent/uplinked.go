@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"cellwarden/agent/board"
 	"cellwarden/agent/core"
 	"cellwarden/agent/flash"
 	"cellwarden/agent/uplink"
@@ -32,8 +33,10 @@ func (l *loop) fromUplink(e uplink.Event, files *flash.StateDir) {
 	case uplink.Disconnected:
 		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)}, "")
 	case uplink.Unreachable:
+		l.doubtTime(e.Why)
 		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)}, "")
 	case uplink.Refused:
+		l.doubtTime(e.Why)
 		tell(core.Link{State: "down", Broker: e.Broker, Reason: words(e.Why, e.Err), Result: result(e.Why)}, "")
 		trouble("uplink", "uplink_refused", e.Hint)
 		l.log.Error("the broker refuses this device", "broker", e.Broker, "why", string(e.Why), "hint", e.Hint)
@@ -68,7 +71,8 @@ func (l *loop) fromUplink(e uplink.Event, files *flash.StateDir) {
 		l.post(func() { delete(l.troubles, "cert") })
 	case uplink.NotBefore:
 		if l.hw.HearTime != nil {
-			l.hw.HearTime("tls", e.Time)
+			l.hw.HearTime(string(board.TimeTLS), e.Time)
+			l.hw.HearTime(string(board.TimeUntil), e.Until)
 		}
 	case uplink.Unsendable:
 		l.log.Error("message cannot be sent and was given up", "seq", e.Seq, "error", e.Err)
@@ -76,6 +80,14 @@ func (l *loop) fromUplink(e uplink.Event, files *flash.StateDir) {
 		l.log.Warn("commands thrown away", "count", e.Count)
 	case uplink.Unsubscribed:
 		l.log.Warn("the broker refuses the command topic: no command will come", "topic", e.Topic)
+	}
+}
+
+// doubtTime asks what the time is where a certificate failed by its dates alone: it
+// may be our clock that is wrong.
+func (l *loop) doubtTime(why uplink.Why) {
+	if l.clock != nil && (why == uplink.WhyCertExpired || why == uplink.WhyCertNotYetValid) {
+		l.clock.Again()
 	}
 }
 

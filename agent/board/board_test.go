@@ -34,18 +34,24 @@ func TestTimeTrust(t *testing.T) {
 		{"nobody vouches", nil, right, time.Hour, false, right, TimeNone},
 		{"NTP holds the kernel", nil, right, time.Hour, true, right, TimeNTP},
 		{"NTP claims 1970", nil, time.Unix(100, 0), time.Hour, true, time.Unix(100, 0), TimeNone},
-		{"NITZ agrees with the system", []tell{{TimeNITZ, right, time.Hour, true}}, right.Add(4 * time.Second), time.Hour, false, right.Add(4 * time.Second), TimeNITZ},
-		{"no RTC: NITZ and the time since", []tell{{TimeNITZ, right, time.Hour, true}}, time.Unix(3700, 0), 2 * time.Hour, false, right.Add(time.Hour), TimeNITZ},
+		{"NITZ agrees with the system", []tell{{TimeNITZ, right, time.Hour, false}}, right.Add(4 * time.Second), time.Hour, false, right.Add(4 * time.Second), TimeNITZ},
+		{"no RTC: NITZ, a second witness, and the time since", []tell{{"sntp/a", right, time.Hour, false}, {TimeNITZ, right, time.Hour, true}}, time.Unix(3700, 0), 2 * time.Hour, false, right.Add(time.Hour), TimeNITZ},
 		{"the clock jumps two days ahead by hand", []tell{{TimeCloud, right, time.Hour, true}}, right.Add(48 * time.Hour), time.Hour + time.Minute, false, right.Add(time.Minute), TimeCloud},
 		{"NITZ cannot contradict the cloud", []tell{{TimeCloud, right, time.Hour, true}, {TimeNITZ, right.Add(8 * time.Hour), time.Hour, false}}, right, time.Hour, false, right, TimeCloud},
-		{"the cloud overrules NITZ", []tell{{TimeNITZ, right.Add(8 * time.Hour), time.Hour, true}, {TimeCloud, right, time.Hour, true}}, right, time.Hour, false, right, TimeCloud},
+		{"the cloud overrules NITZ", []tell{{TimeNITZ, right.Add(8 * time.Hour), time.Hour, false}, {TimeCloud, right, time.Hour, true}}, right, time.Hour, false, right, TimeCloud},
 		{"NITZ of 1980, as some cells send", []tell{{TimeNITZ, time.Date(1980, 1, 6, 0, 0, 0, 0, time.UTC), time.Hour, false}}, right, time.Hour, true, right, TimeNTP},
-		{"a time server, nobody else", []tell{{TimeSNTP, right, time.Hour, true}}, time.Unix(3700, 0), 2 * time.Hour, false, right.Add(time.Hour), TimeSNTP},
-		{"a time server, and NTP holds the kernel since", []tell{{TimeSNTP, right, time.Hour, true}}, right.Add(time.Minute), time.Hour, true, right.Add(time.Minute), TimeNTP},
-		{"a time server cannot contradict NITZ", []tell{{TimeNITZ, right, time.Hour, true}, {TimeSNTP, right.Add(8 * time.Hour), time.Hour, false}}, right, time.Hour, false, right, TimeNITZ},
+		{"two time servers that agree", []tell{{"sntp/a", right, time.Hour, false}, {"sntp/b", right.Add(time.Second), time.Hour, true}}, time.Unix(3700, 0), 2 * time.Hour, false, right.Add(time.Hour + time.Second), TimeSNTP},
+		{"one time server, twice, is one witness", []tell{{"sntp/a", right, time.Hour, false}, {"sntp/a", right, time.Hour, false}}, time.Unix(3700, 0), time.Hour, false, time.Unix(3700, 0), TimeNone},
+		{"one answer of the year 2035, with a clock that a battery keeps", []tell{{"sntp/a", right.AddDate(9, 0, 0), time.Hour, false}}, right, time.Hour, false, right, TimeNone},
+		{"a rogue cell of 2035, and a time server that is right", []tell{{TimeNITZ, right.AddDate(9, 0, 0), time.Hour, false}, {"sntp/a", right, time.Hour, false}, {"sntp/b", right, time.Hour, true}}, time.Unix(3700, 0), time.Hour, false, right, TimeSNTP},
+		{"the broker's certificate bounds one time server", []tell{{TimeTLS, right.AddDate(0, -2, 0), time.Hour, true}, {TimeUntil, right.AddDate(0, 10, 0), time.Hour, true}, {"sntp/a", right, time.Hour, true}}, time.Unix(3700, 0), time.Hour, false, right, TimeSNTP},
+		{"and keeps out what lies beyond it", []tell{{TimeTLS, right.AddDate(0, -2, 0), time.Hour, true}, {TimeUntil, right.AddDate(0, 10, 0), time.Hour, true}, {"sntp/a", right.AddDate(9, 0, 0), time.Hour, false}}, right, time.Hour, false, right, TimeNone},
+		{"NITZ says the same six hours later", []tell{{TimeNITZ, right, time.Hour, false}, {TimeNITZ, right.Add(time.Hour), 2 * time.Hour, false}, {TimeNITZ, right.Add(6 * time.Hour), 7 * time.Hour, true}}, time.Unix(3700, 0), 7 * time.Hour, false, right.Add(6 * time.Hour), TimeNITZ},
+		{"a time server, and NTP holds the kernel since", []tell{{TimeSNTP, right, time.Hour, false}}, right.Add(time.Minute), time.Hour, true, right.Add(time.Minute), TimeNTP},
+		{"a time server cannot contradict NITZ", []tell{{"sntp/b", right, time.Hour, false}, {TimeNITZ, right, time.Hour, true}, {TimeSNTP, right.Add(8 * time.Hour), time.Hour, false}}, right, time.Hour, false, right, TimeNITZ},
 		{"a certificate lifts 1970 and vouches for nothing", []tell{{TimeTLS, right, time.Hour, true}}, time.Unix(3700, 0), 2 * time.Hour, false, right.Add(time.Hour), TimeNone},
 		{"a clock past the certificate is left alone", []tell{{TimeTLS, right, time.Hour, true}}, right.Add(48 * time.Hour), time.Hour, false, right.Add(48 * time.Hour), TimeNone},
-		{"a certificate does not hold NITZ up", []tell{{TimeTLS, right.Add(48 * time.Hour), time.Hour, true}, {TimeNITZ, right, time.Hour, true}}, right, time.Hour, false, right, TimeNITZ},
+		{"a certificate does not hold NITZ up", []tell{{TimeTLS, right.Add(48 * time.Hour), time.Hour, true}, {TimeNITZ, right, time.Hour, false}}, right, time.Hour, false, right, TimeNITZ},
 		{"the year 10000, signed or not", []tell{{TimeCloud, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Hour, false}}, right, time.Hour, false, right, TimeNone},
 		{"a certificate of 9999", []tell{{TimeTLS, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), time.Hour, false}}, right, time.Hour, false, right, TimeNone},
 		{"an unknown source", []tell{{"cell broadcast", right, time.Hour, false}}, time.Unix(3700, 0), time.Hour, false, time.Unix(3700, 0), TimeNone},
@@ -63,6 +69,26 @@ func TestTimeTrust(t *testing.T) {
 				t.Errorf("%v by %q, want %v by %q", wall, by, tc.want, tc.by)
 			}
 		})
+	}
+}
+
+// After a power cut of some hours one source is enough; after a week it takes two.
+func TestLastGoodTimeIsAWitnessForADay(t *testing.T) {
+	good := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		name string
+		nitz time.Time
+		ok   bool
+	}{
+		{"five hours later", good.Add(5 * time.Hour), true},
+		{"a week later", good.AddDate(0, 0, 7), false},
+		{"a day before", good.AddDate(0, 0, -1), false},
+	} {
+		var trust TimeTrust
+		trust.Good(good)
+		if ok := trust.Tell(TimeNITZ, tc.nitz, time.Minute); ok != tc.ok {
+			t.Errorf("%s: believed %v", tc.name, ok)
+		}
 	}
 }
 

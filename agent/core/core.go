@@ -133,6 +133,7 @@ type Core struct {
 	remedies remedies
 	mailbox  mailbox
 
+	lastTime time.Time     // when the clock was last trusted, as kept
 	cycled   int64         // Unix seconds of the last radio cycle
 	cycledAt time.Duration // and its moment in this run
 	cycleDue string

@@ -31,6 +31,7 @@ type kept struct {
 	Settings   protocol.Settings         `json:"settings"`
 	Replay     protocol.Replay           `json:"replay"`
 	Cycled     int64                     `json:"cycled,omitempty"`
+	LastTime   time.Time                 `json:"last_time"` // when a clock was last trusted
 	ProbeDay   int64                     `json:"probe_day,omitempty"`
 	ProbeSpent int                       `json:"probe_spent,omitempty"`
 	Warnings   []protocol.Warning        `json:"warnings,omitempty"`
@@ -102,7 +103,10 @@ func (c *Core) restored(list []keptChange, most int) []change {
 const keptVersion = 1
 
 func (c *Core) snapshot() []byte {
-	data, err := json.Marshal(kept{V: keptVersion, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
+	if c.now.Trusted {
+		c.lastTime = c.now.Wall.UTC().Truncate(time.Second)
+	}
+	data, err := json.Marshal(kept{V: keptVersion, LastTime: c.lastTime, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
 		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
 		Pending: keepFault(c.pending), White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips),
@@ -114,6 +118,10 @@ func (c *Core) snapshot() []byte {
 	return data
 }
 
+// LastTime is when the clock was last trusted, as kept by a run before or this one;
+// zero: never.
+func (c *Core) LastTime() time.Time { return c.lastTime }
+
 func (c *Core) restore(data []byte) error {
 	var k kept
 	if err := json.Unmarshal(data, &k); err != nil {
@@ -122,6 +130,7 @@ func (c *Core) restore(data []byte) error {
 	if k.V != keptVersion {
 		return fmt.Errorf("core: kept state has version %d, this agent reads %d", k.V, keptVersion)
 	}
+	c.lastTime = k.LastTime
 	c.standing, c.last, c.lastGood = k.Standing.fault(), k.Last.fault(), k.LastGood
 	c.notesOf, c.resting = k.Card, k.Resting[:min(len(k.Resting), maxCards)]
 	c.simStatus, c.pushedPlan, c.replay, c.cycled = k.SIMStatus, k.Plan, k.Replay, k.Cycled

@@ -70,6 +70,7 @@ func TestClockIn1970(t *testing.T) {
 	k := newBackend(b)
 	b.stop()
 	server, answer := timeServer(t)
+	second, answer2 := timeServer(t)
 
 	dir := t.TempDir()
 	cfg := config.Default
@@ -77,7 +78,7 @@ func TestClockIn1970(t *testing.T) {
 	cfg.Modem.Port = "none"
 	cfg.Data.Interfaces = []string{"none0"}
 	cfg.Probes.DailyBudgetBytes = 0
-	cfg.Probes.NTP = []string{server}
+	cfg.Probes.NTP = []string{server, second}
 	cfg.Uplink.Brokers = []string{b.url()}
 	cfg.Store.Dir = filepath.Join(dir, "state")
 	cfg.API = config.API{Socket: filepath.Join(dir, "api.sock")}
@@ -143,6 +144,7 @@ func TestClockIn1970(t *testing.T) {
 		t.Errorf("the status does not say that the clock is not trusted: %+v", st.Troubles)
 	}
 	answer.Store(true)
+	answer2.Store(true) // one alone is not believed
 	took := until(t, "the true time", patient, func() bool {
 		st, err := api.Status(t.Context())
 		return err == nil && st.At.Trusted && len(st.Troubles) == 0

@@ -95,8 +95,9 @@ type CertRenewed struct{ NotAfter time.Time }
 
 // NotBefore says that it is this time or later: the date from which a verified
 // broker's certificate is good. It comes only while the clock is not trusted. It
-// is a bound and no time: TLS 1.3 carries none.
-type NotBefore struct{ Time time.Time }
+// is a bound and no time: TLS 1.3 carries none. Until is the certificate's end, and
+// bounds what a time server may claim.
+type NotBefore struct{ Time, Until time.Time }
 
 // Traffic is what went over the network since the last Traffic: TCP payload
 // (TLS and MQTT included), and with the headers of IP and TCP, see wire; or what

@@ -140,7 +140,7 @@ func (u *Uplink) dated(cs tls.ConnectionState) {
 	}
 	began := cs.PeerCertificates[0].NotBefore
 	if !u.opt.Now().Trusted {
-		u.emit(NotBefore{Time: began})
+		u.emit(NotBefore{Time: began, Until: cs.PeerCertificates[0].NotAfter})
 	}
 	if !began.Equal(u.state.CertDate) {
 		u.state.CertDate = began

@@ -70,13 +70,15 @@ func TestTimeServersAreAskedWhileNobodyVouches(t *testing.T) {
 			return right.Add(time.Since(b.start)), nil
 		})
 		runFor(t, a, 40*time.Hour)
-		// 1 min for the others, then doubling, then daily.
-		want := []time.Duration{time.Minute, 3 * time.Minute, 7 * time.Minute, 15 * time.Minute, 15*time.Minute + 24*time.Hour}
+		// 1 min for the others, then doubling, then another server that bears the first
+		// one out, then daily.
+		want := []time.Duration{time.Minute, 3 * time.Minute, 7 * time.Minute, 15 * time.Minute, 15*time.Minute + time.Second,
+			15*time.Minute + time.Second + 24*time.Hour}
 		if !slices.Equal(b.asked, want) {
 			t.Errorf("asked at %v, want %v", b.asked, want)
 		}
-		if spent() != 5*timeCost {
-			t.Errorf("%d B for %d questions", spent(), len(b.asked))
+		if got := spent(); got != uint64(len(want)*timeCost) {
+			t.Errorf("%d B for %d questions", got, len(b.asked))
 		}
 		if now := b.now(); !now.Trusted || !now.Wall.Equal(right.Add(40*time.Hour)) {
 			t.Errorf("%+v", now)
@@ -87,7 +89,7 @@ func TestTimeServersAreAskedWhileNobodyVouches(t *testing.T) {
 func TestTimeServersAreLeftAloneWhenTheTimeIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &fakeBoard{start: time.Now()}
-		b.trust.Tell(board.TimeNITZ, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), 0)
+		b.trust.Tell(board.TimeCloud, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), 0)
 		a, _ := b.asker(func(int) (time.Time, error) { return time.Time{}, errors.New("no answer") })
 		runFor(t, a, 30*24*time.Hour)
 		if len(b.asked) > 0 {
@@ -104,6 +106,51 @@ func TestSilentTimeServersCostLittle(t *testing.T) {
 		runFor(t, a, 30*24*time.Hour)
 		if perDay := spent() / 30; perDay > 5_000 {
 			t.Errorf("%d B a day", perDay)
+		}
+	})
+}
+
+// One server that answers with 2035: nobody bears it out, and it costs little.
+func TestOneFalseServerIsNotBelieved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBoard{start: time.Now()}
+		right := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+		a, spent := b.asker(func(n int) (time.Time, error) {
+			if n%2 == 1 {
+				return right.AddDate(9, 0, 0).Add(time.Since(b.start)), nil
+			}
+			return right.Add(time.Since(b.start)), nil
+		})
+		runFor(t, a, 24*time.Hour)
+		if now := b.now(); now.Trusted {
+			t.Errorf("believed %v", now.Wall)
+		}
+		if got := spent(); got > 12_000 {
+			t.Errorf("%d B in a day", got)
+		}
+	})
+}
+
+// A certificate fails by its dates alone: the time is asked at once, and not again for
+// ten minutes, however often it fails.
+func TestTimeIsAskedAtOnceWhenACertificateFailsByItsDates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBoard{start: time.Now()}
+		b.trust.Tell(board.TimeCloud, time.Date(2035, 1, 1, 0, 0, 0, 0, time.UTC), 0)
+		a, _ := b.asker(func(int) (time.Time, error) { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), nil })
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+		defer cancel()
+		go func() {
+			for ctx.Err() == nil {
+				a.Again()
+				time.Sleep(time.Minute) // of the bubble's clock
+			}
+		}()
+		if err := a.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if len(b.asked) != 2 {
+			t.Errorf("asked at %v, want twice in fifteen minutes", b.asked)
 		}
 	})
 }

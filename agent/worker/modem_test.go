@@ -55,6 +55,7 @@ func TestTheModemTellsTheTime(t *testing.T) {
 				t.Fatal(err)
 			}
 			clock := &toldClock{start: time.Now().Add(-time.Minute)}
+			clock.trust.Good(time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)) // five hours ago, before a power cut
 			hw := device.Hardware{Now: clock.now, Timer: device.Timer(clock.now), HearTime: clock.hear}
 			port := make(chan *modemtest.PipePort, 1)
 			hw.OpenModem = func(ctx context.Context) (device.Modem, error) {
