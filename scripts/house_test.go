@@ -66,6 +66,7 @@ var arrows = map[string][]string{
 	"agent/machine/dex":    {"agent/machine/crc16"},
 	"agent/machine/ddcmp":  {"agent/machine/crc16"},
 	"agent/machine/mdb":    {},
+	"agent/machine":        {"agent/machine/audit", "agent/machine/evadts", "agent/machine/mdb", "agent/instant", "protocol"},
 	"agent/machine/line":   {"agent/machine/dex", "agent/machine/ddcmp"},
 	"agent/machine/vmcsim": {},
 
@@ -120,7 +121,7 @@ var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/boar
 var pure = []string{"modem/threegpp", "modem/transcript", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
 	"agent/diag", "agent/meter", "agent/record", "agent/core", "agent/update",
 	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "agent/machine/dex",
-	"agent/machine/ddcmp", "agent/machine/mdb"}
+	"agent/machine/ddcmp", "agent/machine/mdb", "agent/machine"}
 
 // impure are packages of the standard library that a pure package does not
 // import, and why. A name stands for what is below it too.
