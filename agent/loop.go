@@ -227,6 +227,9 @@ func (l *loop) step(ev core.Event) {
 			}
 		case core.LookAtLinks:
 			l.look()
+		case core.TakeStock:
+			waiting, counts := l.tally()
+			l.step(core.Stock{At: l.at(), Waiting: waiting, Counts: counts})
 		case core.Store:
 			l.store(e)
 		case core.Persist:

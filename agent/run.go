@@ -121,7 +121,6 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.Load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
-	copt.Tally = l.tally
 	if l.core, err = startCore(copt, o, files, files.Meters()); err != nil {
 		return nil, err
 	}

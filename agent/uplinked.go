@@ -120,7 +120,7 @@ func (l *loop) today() {
 	}
 }
 
-// tally implements core.Options.Tally.
+// tally is what a report tells of the shell: core.Stock.
 func (l *loop) tally() (waiting int, counts map[string]int) {
 	st := l.queue.box.Stats()
 	_, air := l.budget.left(l.hw.Now())

@@ -59,9 +59,6 @@ type Options struct {
 	ModemAt         string // where the config looks for it: "auto", "/dev/ttyUSB2", "2c7c:0125"
 	Meter           meter.Options
 	BlockAt         int // per cent of the quota at which the machine's traffic is stopped, 0 never
-	// Tally is asked when a report is made: how many messages wait in the outbox,
-	// and what the shell has counted (protocol.State.Counts). Nil: neither.
-	Tally func() (waiting int, counts map[string]int)
 }
 
 // Core is the whole state. One owner; not safe for concurrent use.
@@ -338,6 +335,9 @@ func (c *Core) Step(ev Event) []Effect {
 		c.disturb(e.Step)
 	case RemedyDone:
 		c.remedyDone(e)
+	case Stock:
+		c.reportWith(e)
+		judge = false
 	case MessagesDeleted:
 		judge = false
 	case Stopping:

@@ -115,6 +115,13 @@ type (
 		Result remedy.Result
 		Detail string // of a step that failed, for the log
 	}
+	// Stock is what the shell has counted when a report is made: how many messages
+	// wait in the outbox, and protocol.State.Counts.
+	Stock struct {
+		At
+		Waiting int
+		Counts  map[string]int
+	}
 	// MessagesDeleted says how many parts of messages went from the modem's store.
 	MessagesDeleted struct {
 		At
@@ -164,6 +171,8 @@ type (
 	RunProbe struct{ Spec ProbeSpec }
 	// LookAtLinks reads the data interfaces' counters; the answer is Links.
 	LookAtLinks struct{}
+	// TakeStock asks for the shell's counts; the answer is Stock.
+	TakeStock struct{}
 	// Store puts a message into the outbox. Now: commit at once. Token: tell the
 	// local requester when it is durable.
 	Store struct {
@@ -217,6 +226,7 @@ type (
 func (Ask) effect()            {}
 func (RunProbe) effect()       {}
 func (LookAtLinks) effect()    {}
+func (TakeStock) effect()      {}
 func (Store) effect()          {}
 func (Persist) effect()        {}
 func (Block) effect()          {}

@@ -410,6 +410,8 @@ func (w *world) step(ev Event) {
 				return Links{At{w.instant()}, []meter.Reading{{At: w.instant(), Interface: "wwan0", Index: w.index, RxBytes: w.rx, TxBytes: w.tx, Bits: 64}},
 					diag.Interface{Name: "wwan0", Present: true, Up: true, Addr: w.addr}}
 			})
+		case TakeStock:
+			w.step(Stock{At: At{w.instant()}})
 		case Store:
 			w.stored(e)
 		case Persist:

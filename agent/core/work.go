@@ -249,8 +249,11 @@ func (c *Core) store(t protocol.Type, p Priority, body any, now bool, token stri
 	c.emit(Store{Type: t, Priority: p, Body: raw, At: c.now, Now: now, Token: token})
 }
 
-// report stores the periodic state.
-func (c *Core) report() {
+// report has the periodic state made: the shell's counts come first.
+func (c *Core) report() { c.emit(TakeStock{}) }
+
+// reportWith stores the periodic state.
+func (c *Core) reportWith(stock Stock) {
 	s := c.known.Summary()
 	st := protocol.State{Class: string(c.diag.Class), Verdict: string(c.diag.Verdict), PLMN: s.ServingPLMN,
 		UsedBytes: c.usage.UsedBytes, OwnBytes: c.usage.OwnBytes, QuotaBytes: c.usage.QuotaBytes,
@@ -258,9 +261,7 @@ func (c *Core) report() {
 	if s.Signal != nil {
 		st.RSRP, st.SINR, st.RAT = s.Signal.RSRP, s.Signal.SINR, s.Signal.RAT
 	}
-	if c.opt.Tally != nil {
-		st.Waiting, st.Counts = c.opt.Tally()
-	}
+	st.Waiting, st.Counts = stock.Waiting, stock.Counts
 	c.store(protocol.TypeState, State, st, false, "")
 }
 
