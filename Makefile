@@ -45,7 +45,7 @@ sbom: ## bill of materials and licences of every target into dist/
 # Packages that start goroutines or lock: their tests run under the race detector,
 # which needs cgo and gcc, for this run only. TestRacedPackages keeps the list true.
 RACED := agent agent/board agent/cli agent/demo agent/device agent/flash agent/localapi agent/localapi/view agent/metertest agent/outbox \
-	agent/probe agent/text agent/update/install agent/update/launch agent/uplink agent/web agent/worker agent/machine/line \
+	agent/probe agent/text agent/update/install agent/update/launch agent/uplink agent/wayout agent/web agent/worker agent/machine/line \
 	modem modem/at modem/cmd/modemsim modem/modemtest \
 	protocol/backend/store
 

@@ -6,12 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,9 +23,9 @@ import (
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/outbox"
-	"cellwarden/agent/probe"
 	"cellwarden/agent/remedy"
 	"cellwarden/agent/uplink"
+	"cellwarden/agent/wayout"
 	"cellwarden/agent/web"
 	"cellwarden/agent/worker"
 	"cellwarden/modem"
@@ -62,6 +59,9 @@ func Run(ctx context.Context, o Options) error {
 	id, _, err := config.DeviceID(os.DirFS("/"), o.Config.Device.ID)
 	if err != nil {
 		return err
+	}
+	if o.Hardware.Way == nil {
+		o.Hardware.Way = wayout.New(os.DirFS("/"), o.Config.Probes.DNSServers()).By
 	}
 	if err := os.MkdirAll(o.Config.Store.Dir, 0o700); err != nil {
 		return fmt.Errorf("state directory: %w; create it and give it to the user that the agent runs as, or set store.dir", err)
@@ -176,7 +176,7 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 	if l.updates, err = l.newUpdater(o); err != nil {
 		l.log.Error("no updates", "error", err)
 	}
-	l.overData = o.overData()
+	l.overData = o.choice().OverData
 	l.clock = worker.NewClock(l.hw, o.Config.Probes.NTP, l.log, l.events)
 	if last := l.core.LastTime(); l.hw.HearTime != nil && !last.IsZero() {
 		l.hw.HearTime(string(board.TimeGood), last)
@@ -312,68 +312,28 @@ func (l *loop) newUplink(o Options, id string) *uplink.Uplink {
 	}
 	opt := uplink.Options{Device: id, Prefix: u.TopicPrefix, Brokers: u.Brokers, Source: l.queue, Now: o.Hardware.Now,
 		OnEvent: func(e uplink.Event) { l.fromUplink(e, files) }, ClientID: u.ClientID, User: u.Username,
-		Interface: o.boundTo,
-		Secret:    func() (string, error) { p, err := u.BrokerPassword(); return p.Reveal(), err },
+		Way:    o.way,
+		Secret: func() (string, error) { p, err := u.BrokerPassword(); return p.Reveal(), err },
 		TLS: uplink.TLS{CAFile: u.CAFile, CertFile: u.CertFile, KeyFile: u.KeyFile, KeyHandle: handle, ServerName: u.ServerName, Pins: u.PinSHA256,
 			SessionFile: filepath.Join(o.Config.Store.Dir, "tls.sessions")},
-		Admit: l.admit, Window: u.Window, State: state, Timing: timing, Mark: board.OwnMark}
-	if servers := ownServers(o.Config.Probes, os.DirFS("/")); servers != nil {
-		r := &probe.Resolver{Env: probe.Env{Mark: board.OwnMark}, Servers: servers}
-		opt.Resolve = func(ctx context.Context, host string) (_ []netip.Addr, err error) {
-			if r.Env.Interface, err = o.boundTo(); err != nil { // the uplink asks one name at a time
-				return nil, err
-			}
-			return r.Resolve(ctx, host)
-		}
-	}
+		Admit: l.admit, Window: u.Window, State: state, Timing: timing}
 	return uplink.New(opt)
 }
 
-// ownServers are the name servers to ask where the system's resolver is not to be
-// used: those of the config, or on a board without resolv.conf (Android) those
-// that the dialer wrote down, read anew each time. Else nil.
-func ownServers(p config.Probes, root fs.FS) func() []netip.AddrPort {
-	if servers := p.DNSServers(); len(servers) > 0 {
-		return func() []netip.AddrPort { return servers }
-	}
-	if _, err := fs.Stat(root, "etc/resolv.conf"); errors.Is(err, fs.ErrNotExist) {
-		return func() []netip.AddrPort { return probe.SystemResolvers(root) }
-	}
-	return nil
+// choice is which interface the uplink takes.
+func (o Options) choice() wayout.Choice {
+	return wayout.Choice{Want: o.Config.Uplink.Interface, Patterns: o.Config.Data.Interfaces, Route: o.Hardware.OverData,
+		Data: func() (string, error) {
+			_, d, err := o.Hardware.Links()
+			return d.Name, err
+		}}
 }
 
-// overData says whether the way to addr ("" for anywhere) is the data
-// interface's: by the name that the uplink is bound to, else by the route that
-// the kernel takes now.
-func (o Options) overData() func(addr string) bool {
-	switch want := o.Config.Uplink.Interface; {
-	case want == "data":
-		return func(string) bool { return true }
-	case want != "any":
-		is := slices.ContainsFunc(o.Config.Data.Interfaces, func(pattern string) bool {
-			ok, _ := path.Match(pattern, want) // the config was checked
-			return ok
-		})
-		return func(string) bool { return is }
-	case o.Hardware.OverData == nil:
-		return func(string) bool { return false }
+// way is the way out of uplink and updates as it is now.
+func (o Options) way() (wayout.Way, error) {
+	iface, err := o.choice().Interface()
+	if err != nil {
+		return wayout.Way{}, err
 	}
-	return o.Hardware.OverData
-}
-
-// boundTo is the interface that the uplink takes now, "" for any. A data
-// interface may come and go under another name (wwan0, ppp1).
-func (o Options) boundTo() (string, error) {
-	switch want := o.Config.Uplink.Interface; want {
-	case "any":
-		return "", nil
-	case "data":
-		_, d, err := o.Hardware.Links()
-		if err == nil && d.Name == "" {
-			err = fmt.Errorf("there is none of %s", strings.Join(o.Config.Data.Interfaces, ", "))
-		}
-		return d.Name, err
-	default:
-		return want, nil
-	}
+	return o.Hardware.Way(iface), nil
 }

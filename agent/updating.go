@@ -5,18 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
 	"cellwarden/agent/board"
-	"cellwarden/agent/config"
 	"cellwarden/agent/core"
 	"cellwarden/agent/flash"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
-	"cellwarden/agent/probe"
 	"cellwarden/agent/update"
 	"cellwarden/agent/update/install"
 	"cellwarden/agent/update/launch"
@@ -44,11 +41,12 @@ func (l *loop) newUpdater(o Options) (*worker.Update, error) {
 			UntilPercent: cfg.Update.UntilPercent},
 		Runs: launch.SaysVersion,
 		Dial: func(ctx context.Context, host string, port uint16) (net.Conn, error) {
-			iface, err := o.boundTo()
+			way, err := o.way()
 			if err != nil {
 				return nil, err
 			}
-			return dialFor(cfg, iface).Connect(ctx, host, port)
+			r, err := way.Connect(ctx, "tcp", host, port)
+			return r.Conn, err
 		}}
 	if err := flash.Private(cfg.Store.Dir, d.Path); err != nil && cfg.Update.RootFile != "" {
 		l.log.Error("updates are off: what they write could be changed before it starts", "error", err)
@@ -58,7 +56,7 @@ func (l *loop) newUpdater(o Options) (*worker.Update, error) {
 		}
 	}
 	return worker.NewUpdate(h, worker.UpdateOptions{ConfirmAfter: cfg.Update.ConfirmAfter.Std(), Trial: launch.OnTrial(),
-		Now: l.hw.Now, Log: l.log, Events: l.events, Works: l.works, Line: l.updateLine(o.overData()), Report: l.reportUpdate}), nil
+		Now: l.hw.Now, Log: l.log, Events: l.events, Works: l.works, Line: l.updateLine(o.choice().OverData), Report: l.reportUpdate}), nil
 }
 
 // works names what works now of what matters: modem, broker and store.
@@ -123,23 +121,6 @@ func planZone(p protocol.Plan) *time.Location {
 		return time.UTC // the config was checked
 	}
 	return t.Location()
-}
-
-// dialFor is the way that downloads take: the uplink's.
-func dialFor(cfg config.Config, iface string) probe.Env {
-	e := probe.Env{Interface: iface, Mark: board.OwnMark}
-	root := os.DirFS("/")
-	if servers := ownServers(cfg.Probes, root); servers != nil {
-		e.Resolver = servers()
-	} else if iface != "" {
-		e.Resolver = probe.SystemResolvers(root)
-	}
-	if len(e.Resolver) == 0 {
-		e.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		}
-	}
-	return e
 }
 
 // startUpdate carries an update command out.

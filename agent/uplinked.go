@@ -27,6 +27,8 @@ func (l *loop) fromUplink(e uplink.Event, files *flash.StateDir) {
 	switch e := e.(type) {
 	case uplink.Connecting:
 		tell(core.Link{State: "connecting", Broker: e.Broker}, "")
+	case uplink.WeakBind:
+		l.log.Warn("the uplink's way out", "note", e.Note) // empty: all is well again
 	case uplink.Connected:
 		tell(core.Link{State: "connected", Broker: e.Broker}, e.Addr)
 		l.post(func() { delete(l.troubles, "uplink") })

@@ -52,13 +52,14 @@ var arrows = map[string][]string{
 	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "modem/transcript", "protocol"},
 
 	"agent/config":          {"agent/diag", "protocol", "firmware-targets"},
-	"agent/board":           {"agent/diag", "agent/flash", "agent/instant", "agent/meter", "firmware-targets"},
+	"agent/board":           {"agent/diag", "agent/flash", "agent/instant", "agent/meter", "agent/wayout", "firmware-targets"},
 	"agent/board/boardtest": {},
-	"agent/probe":           {"agent/diag", "agent/instant"},
+	"agent/wayout":          {},
+	"agent/probe":           {"agent/diag", "agent/instant", "agent/wayout"},
 	"agent/flash":           {},
 	"agent/flash/flashtest": {"agent/flash"},
 	"agent/outbox":          {"agent/flash"},
-	"agent/uplink":          {"agent/flash", "agent/instant", "agent/outbox", "protocol"},
+	"agent/uplink":          {"agent/flash", "agent/instant", "agent/outbox", "agent/wayout", "protocol"},
 
 	"agent/machine/crc16":  {},
 	"agent/machine/evadts": {"agent/machine/crc16"},
@@ -72,7 +73,7 @@ var arrows = map[string][]string{
 
 	// The machine's hardware as functions; what a probe or a question of the time is
 	// comes from the packages that ask.
-	"agent/device": {"agent/board", "agent/config", "agent/core", "agent/diag", "agent/instant", "agent/meter", "agent/probe",
+	"agent/device": {"agent/board", "agent/config", "agent/core", "agent/diag", "agent/instant", "agent/meter", "agent/probe", "agent/wayout",
 		"firmware-targets", "modem", "modem/at", "modem/profile", "modem/threegpp"},
 
 	"agent/update":         {"protocol"},

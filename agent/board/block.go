@@ -12,11 +12,8 @@ import (
 	"time"
 
 	"cellwarden/agent/flash"
+	"cellwarden/agent/wayout"
 )
-
-// OwnMark is set on each socket of the agent (SO_MARK), so that a Block lets it
-// pass whoever else runs as the same user.
-const OwnMark = 0x63770001 // "cw", 1
 
 const (
 	blockTable = "cellwarden"
@@ -128,7 +125,7 @@ func (b *Block) script() string {
 		oifname %s counter drop
 	}
 }
-`, blockTable, OwnMark, set, set)
+`, blockTable, wayout.Mark, set, set)
 }
 
 // nftPlaces is where distributions and buildroots put it.

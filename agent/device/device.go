@@ -12,6 +12,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
+	"cellwarden/agent/wayout"
 	"cellwarden/modem"
 	"cellwarden/modem/profile"
 	"cellwarden/modem/threegpp"
@@ -32,6 +33,8 @@ type Hardware struct {
 	// ctx ends; a zero Reading says that some were missed. Nil: only polls count.
 	WatchLinks func(ctx context.Context, gone func(meter.Reading)) error
 	RunProbe   func(ctx context.Context, s core.ProbeSpec) diag.ProbeResult
+	// Way is the way out over an interface, "" for any. Nil: the agent makes its own.
+	Way func(iface string) wayout.Way
 	// OverData says whether the way to addr ("ip:port", "" for anywhere) is the
 	// data interface's. Nil: only where the config binds the uplink to it.
 	OverData func(addr string) bool

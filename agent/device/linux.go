@@ -12,6 +12,7 @@ import (
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/probe"
+	"cellwarden/agent/wayout"
 	"cellwarden/modem"
 	"cellwarden/protocol"
 )
@@ -57,11 +58,16 @@ func New(cfg config.Config, rec *modem.Recorder) (Hardware, func(), error) {
 		}
 		return d.Name
 	}
-	hw.RunProbe = probeOver(cfg, iface, clock)
+	out := wayout.New(os.DirFS("/"), cfg.Probes.DNSServers())
+	hw.Way = out.By
+	env := func(iface string) probe.Env {
+		return probe.Env{Way: out.By(iface), Now: func() time.Time { return clock.Now().Wall }}
+	}
+	hw.RunProbe = probeOver(cfg, iface, env)
 	hw.AskTime = func(ctx context.Context, server string) (time.Time, error) {
-		env := probeEnv(cfg, iface(), clock)
-		s, err := probe.SNTP(ctx, env, server)
-		return env.Now().Add(s.Offset), err
+		e := env(iface())
+		s, err := probe.SNTP(ctx, e, server)
+		return e.Now().Add(s.Offset), err
 	}
 	if cfg.Modem.Port != "none" {
 		spec := ModemSpec(cfg, rec)
@@ -91,18 +97,8 @@ func Timer(now func() instant.Instant) func(time.Duration) (<-chan time.Time, fu
 	}
 }
 
-// probeEnv is where a probe works: the interface and the resolvers as they are
-// now; the board's own change with the network.
-func probeEnv(cfg config.Config, iface string, clock *board.Clock) probe.Env {
-	servers := cfg.Probes.DNSServers()
-	if len(servers) == 0 {
-		servers = probe.SystemResolvers(os.DirFS("/"))
-	}
-	return probe.Env{Interface: iface, Mark: board.OwnMark, Resolver: servers, Now: func() time.Time { return clock.Now().Wall }}
-}
-
 // probeOver runs probes over the data interface as it is now.
-func probeOver(cfg config.Config, iface func() string, clock *board.Clock) func(context.Context, core.ProbeSpec) diag.ProbeResult {
+func probeOver(cfg config.Config, iface func() string, env func(iface string) probe.Env) func(context.Context, core.ProbeSpec) diag.ProbeResult {
 	specs := probe.Round(targets(cfg))
 	return func(ctx context.Context, s core.ProbeSpec) diag.ProbeResult {
 		over := iface()
@@ -110,7 +106,7 @@ func probeOver(cfg config.Config, iface func() string, clock *board.Clock) func(
 			// Over another way it would prove nothing of this line.
 			return diag.ProbeResult{Probe: s.Probe, Target: s.Target, Host: s.Host, Result: probe.NotSent, Detail: "no data interface"}
 		}
-		env := probeEnv(cfg, over, clock)
+		env := env(over)
 		for _, full := range specs {
 			if full.Probe == s.Probe && full.Target == s.Target && full.Host == s.Host {
 				return probe.Run(ctx, env, full)

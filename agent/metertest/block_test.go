@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"cellwarden/agent/board"
 	"cellwarden/agent/board/boardtest"
+	"cellwarden/agent/wayout"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +40,7 @@ func TestBlockAtTheQuota(t *testing.T) {
 	}
 	p.Exchange(1000, 300_000)
 	m.until("the machine is stopped", func() bool { return reach(p, echo, 0) != nil })
-	if err := reach(p, echo, board.OwnMark); err != nil {
+	if err := reach(p, echo, wayout.Mark); err != nil {
 		t.Errorf("the agent's own socket: %v", err)
 	}
 	if err := sendDNS(p); err != nil {

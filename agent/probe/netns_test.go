@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"cellwarden/agent/wayout"
+
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 )
@@ -185,7 +187,7 @@ func onAir(t *testing.T) int {
 func TestOverTheKernel(t *testing.T) {
 	b := newBoard(t)
 	b.serve()
-	env := Env{Interface: "wwan9", Resolver: []netip.AddrPort{netip.MustParseAddrPort(serverAddr + ":53")}}
+	env := Env{Way: wayout.Way{Interface: "wwan9", Servers: []netip.AddrPort{netip.MustParseAddrPort(serverAddr + ":53")}}}
 	specs := []Spec{
 		{Probe: DNS, Target: Carrier, Host: "connect.rom.miui.com"},
 		{Probe: TCP, Target: ThirdParty, Host: serverAddr + ":443"},
@@ -238,7 +240,7 @@ func TestOverTheKernel(t *testing.T) {
 	t.Run("a cable beside the dead modem does not help", func(t *testing.T) {
 		defer b.filter(b.world, "input", `iifname "to-wwan9" ip daddr `+serverAddr+" drop")()
 		cable := env
-		cable.Interface = ""
+		cable.Way.Interface = ""
 		run(t, cable, OK, "", specs...)
 		run(t, env, Timeout, "", specs...)
 	})
@@ -261,7 +263,7 @@ func TestOverTheKernel(t *testing.T) {
 	})
 	t.Run("bound by address where the kernel forbids the device", func(t *testing.T) {
 		old := env
-		old.bind = func(uintptr, string) error { return unix.EPERM }
+		old.Way.BindHook = func(uintptr, string) error { return unix.EPERM }
 		run(t, old, OK, "bound by source address", specs[1])
 	})
 	t.Run("no address, and down", func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"time"
 
+	"cellwarden/agent/wayout"
+
 	"github.com/beevik/ntp"
 )
 
@@ -124,6 +126,10 @@ func (c *ntpConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// maxDatagrams is how many strange datagrams are read before giving up: the
+// socket is connected, so an honest network sends none.
+const maxDatagrams = 16
+
 func (c *ntpConn) Read(p []byte) (int, error) {
 	for range maxDatagrams {
 		n, err := c.Conn.Read(p)
@@ -131,7 +137,7 @@ func (c *ntpConn) Read(p []byte) (int, error) {
 			return n, err
 		}
 	}
-	return 0, errNotOurs
+	return 0, wayout.ErrNotOurs
 }
 
 func (c *ntpConn) SetDeadline(t time.Time) error {
@@ -155,7 +161,7 @@ func probeNTP(ctx context.Context, e Env, s Spec) outcome {
 		return failed.outcome
 	case errors.Is(err, errNTPRefused):
 		return outcome{Refused, err.Error()}
-	case errors.Is(err, errNotOurs):
+	case errors.Is(err, wayout.ErrNotOurs):
 		return outcome{Timeout, "only unusable answers came"}
 	}
 	return judge(err)

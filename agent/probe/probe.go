@@ -16,14 +16,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
-	"net"
 	"net/netip"
-	"os"
-	"syscall"
 	"time"
 
 	"cellwarden/agent/diag"
+	"cellwarden/agent/wayout"
 )
 
 // The probes, as they stand in diag.ProbeResult.Probe.
@@ -64,7 +61,7 @@ type Spec struct {
 	// Host is what is asked for: a name (dns), "host:port" (tcp, tls, ntp; 123
 	// is the default there), a URL (http, broker).
 	Host string
-	// Server is asked by dns; the zero value means Env.Resolver.
+	// Server is asked by dns; the zero value means Env.Way.Servers.
 	Server netip.AddrPort
 	// Timeout bounds the whole probe, name resolution included; 0 means the
 	// probe's own default. NB-IoT needs several times the default.
@@ -74,18 +71,10 @@ type Spec struct {
 // Env is where a probe runs. The zero value probes over any interface with the
 // system's CAs and clock.
 type Env struct {
-	Interface string           // "" is any
-	Mark      int              // SO_MARK of the sockets, 0 none; without the right to set it they go unmarked
-	Resolver  []netip.AddrPort // the carrier's DNS servers, in order
-	// Lookup resolves the names of targets; nil asks Resolver without a cache.
-	Lookup   func(ctx context.Context, host string) ([]netip.Addr, error)
+	Way      wayout.Way             // out of this host; its Servers are the carrier's
 	Now      func() time.Time       // wall clock, for certificates and ntp; nil is time.Now
 	RootCAs  *x509.CertPool         // nil is the system's
 	Sessions tls.ClientSessionCache // nil means a full handshake each time
-	// Dial replaces the network in tests; address is always a literal.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-
-	bind func(fd uintptr, device string) error // tests refuse it as an old kernel does
 }
 
 func (e Env) now() time.Time {
@@ -162,28 +151,4 @@ func Run(ctx context.Context, env Env, s Spec) diag.ProbeResult {
 		r.Millis = max(1, time.Since(start).Milliseconds()) // 0 would mean not known
 	}
 	return r
-}
-
-// judge turns the error of a socket into a result.
-func judge(err error) outcome {
-	var netErr net.Error
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return outcome{Timeout, ""}
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return outcome{Refused, ""}
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return outcome{Refused, "connection closed by the other side"}
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EHOSTDOWN):
-		// No neighbour answered, or a router on the way gave up: the target stayed silent.
-		return outcome{Timeout, "host unreachable"}
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.ENETDOWN):
-		return outcome{NotSent, "no route: give the data interface a default route"}
-	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		return outcome{NotSent, "this board's own firewall forbids it"}
-	case errors.As(err, &netErr) && netErr.Timeout():
-		return outcome{Timeout, ""}
-	}
-	return outcome{NotSent, err.Error()}
 }

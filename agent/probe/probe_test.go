@@ -17,13 +17,19 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/net/dns/dnsmessage"
-
 	"cellwarden/agent/diag"
+	"cellwarden/agent/wayout"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // brief is a timeout for local servers that stay silent.
 const brief = 200 * time.Millisecond
+
+// dialled is an Env whose connections are made by f.
+func dialled(f func(context.Context, string, string) (net.Conn, error)) Env {
+	return Env{Way: wayout.Way{DialHook: f}}
+}
 
 func check(t *testing.T, got diag.ProbeResult, result, detail string) {
 	t.Helper()
@@ -85,7 +91,7 @@ func TestDNS(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			server, _ := dnsServer(t, tc.answer)
-			got := Run(t.Context(), Env{Resolver: []netip.AddrPort{server}}, Spec{Probe: DNS, Target: Carrier, Host: "page.example", Timeout: brief})
+			got := Run(t.Context(), Env{Way: wayout.Way{Servers: []netip.AddrPort{server}}}, Spec{Probe: DNS, Target: Carrier, Host: "page.example", Timeout: brief})
 			check(t, got, tc.result, tc.detail)
 			if got.Probe != DNS || got.Target != Carrier || got.Host != "page.example" {
 				t.Errorf("the result is not labelled with its question: %+v", got)
@@ -107,7 +113,7 @@ func TestDNSSecondServerIsAsked(t *testing.T) {
 	refuses, _ := dnsServer(t, func(q dnsmessage.Message) [][]byte { return one(pack(q, dnsmessage.RCodeServerFailure)) })
 	for name, servers := range map[string][]netip.AddrPort{"first silent": {silent, good}, "first fails": {refuses, good}} {
 		t.Run(name, func(t *testing.T) {
-			check(t, Run(t.Context(), Env{Resolver: servers}, Spec{Probe: DNS, Host: "page.example", Timeout: 2 * brief}), OK, "")
+			check(t, Run(t.Context(), Env{Way: wayout.Way{Servers: servers}}, Spec{Probe: DNS, Host: "page.example", Timeout: 2 * brief}), OK, "")
 		})
 	}
 	if n := first.Load(); n != 2 {
@@ -122,20 +128,20 @@ func TestDNSSilenceTakesItsTimeAndNoMore(t *testing.T) {
 		start := time.Now()
 		var sent []time.Duration
 		env := Env{
-			Resolver: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
-			Dial: func(context.Context, string, string) (net.Conn, error) {
-				ours, theirs := net.Pipe()
-				go func() {
-					buf := make([]byte, 600)
-					for {
-						if _, err := theirs.Read(buf); err != nil {
-							return
+			Way: wayout.Way{Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
+				DialHook: func(context.Context, string, string) (net.Conn, error) {
+					ours, theirs := net.Pipe()
+					go func() {
+						buf := make([]byte, 600)
+						for {
+							if _, err := theirs.Read(buf); err != nil {
+								return
+							}
+							sent = append(sent, time.Since(start))
 						}
-						sent = append(sent, time.Since(start))
-					}
-				}()
-				return ours, nil
-			},
+					}()
+					return ours, nil
+				}},
 		}
 		got := Run(t.Context(), env, Spec{Probe: DNS, Host: "page.example"})
 		check(t, got, Timeout, "")
@@ -157,25 +163,25 @@ func TestStopEndsEveryProbeAtOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				env := Env{
-					Resolver: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
-					RootCAs:  x509.NewCertPool(),
-					Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-						if probe == TCP {
-							<-ctx.Done()
-							return nil, ctx.Err()
-						}
-						ours, theirs := net.Pipe()
-						context.AfterFunc(t.Context(), func() { theirs.Close() })
-						go func() { // takes everything, says nothing
-							buf := make([]byte, 600)
-							for {
-								if _, err := theirs.Read(buf); err != nil {
-									return
-								}
+					RootCAs: x509.NewCertPool(),
+					Way: wayout.Way{Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
+						DialHook: func(ctx context.Context, _, _ string) (net.Conn, error) {
+							if probe == TCP {
+								<-ctx.Done()
+								return nil, ctx.Err()
 							}
-						}()
-						return ours, nil
-					},
+							ours, theirs := net.Pipe()
+							context.AfterFunc(t.Context(), func() { theirs.Close() })
+							go func() { // takes everything, says nothing
+								buf := make([]byte, 600)
+								for {
+									if _, err := theirs.Read(buf); err != nil {
+										return
+									}
+								}
+							}()
+							return ours, nil
+						}},
 				}
 				time.AfterFunc(time.Second, cancel)
 				start := time.Now()
@@ -194,8 +200,8 @@ func TestTCP(t *testing.T) {
 	check(t, Run(t.Context(), Env{}, Spec{Probe: TCP, Target: ThirdParty, Host: open}), OK, "")
 	check(t, Run(t.Context(), Env{}, Spec{Probe: TCP, Host: closedPort(t, "tcp")}), Refused, "")
 	check(t, Run(t.Context(), Env{}, Spec{Probe: TCP, Host: "192.0.2.1"}), NotSent, "host:port")
-	check(t, Run(t.Context(), Env{Interface: "nosuch0"}, Spec{Probe: TCP, Host: open}), NotSent, "no interface nosuch0")
-	check(t, Run(t.Context(), Env{Interface: "lo"}, Spec{Probe: TCP, Host: open}), OK, "")
+	check(t, Run(t.Context(), Env{Way: wayout.Way{Interface: "nosuch0"}}, Spec{Probe: TCP, Host: open}), NotSent, "no interface nosuch0")
+	check(t, Run(t.Context(), Env{Way: wayout.Way{Interface: "lo"}}, Spec{Probe: TCP, Host: open}), OK, "")
 }
 
 func TestUnknownProbeSaysSo(t *testing.T) {
@@ -211,11 +217,11 @@ func TestNameOfTargetIsResolvedByOwnServers(t *testing.T) {
 		return one(pack(q, dnsmessage.RCodeSuccess, recordA("here.example.", 60, "127.0.0.1")))
 	})
 	silent, _ := dnsServer(t, func(dnsmessage.Message) [][]byte { return nil })
-	env := Env{Resolver: []netip.AddrPort{server}}
+	env := Env{Way: wayout.Way{Servers: []netip.AddrPort{server}}}
 	port := fmt.Sprint(open.Port())
 	check(t, Run(t.Context(), env, Spec{Probe: TCP, Host: "here.example:" + port}), OK, "")
 	check(t, Run(t.Context(), env, Spec{Probe: TCP, Host: "gone.example:" + port}), NXDomain, "")
-	check(t, Run(t.Context(), Env{Resolver: []netip.AddrPort{silent}}, Spec{Probe: TCP, Host: "here.example:" + port, Timeout: brief}), NotSent, "the DNS servers are silent")
+	check(t, Run(t.Context(), Env{Way: wayout.Way{Servers: []netip.AddrPort{silent}}}, Spec{Probe: TCP, Host: "here.example:" + port, Timeout: brief}), NotSent, "the DNS servers are silent")
 	check(t, Run(t.Context(), Env{}, Spec{Probe: TCP, Host: "here.example:" + port}), NotSent, "probes.dns")
 }
 
@@ -300,7 +306,7 @@ func TestHTTPHostileServerIsBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				read := 0
 				var servers sync.WaitGroup
-				env := Env{Dial: func(context.Context, string, string) (net.Conn, error) {
+				env := dialled(func(context.Context, string, string) (net.Conn, error) {
 					ours, theirs := net.Pipe()
 					go func() { // swallow the request
 						buf := make([]byte, 600)
@@ -312,7 +318,7 @@ func TestHTTPHostileServerIsBounded(t *testing.T) {
 					}()
 					servers.Go(func() { tc.serve(theirs) })
 					return countingConn{ours, &read}, nil
-				}}
+				})
 				got := Run(t.Context(), env, Spec{Probe: HTTP, Host: "http://192.0.2.1/"})
 				servers.Wait() // virtual time goes on only while the test waits
 				check(t, got, tc.result, tc.detail)
@@ -375,9 +381,9 @@ func TestTLS(t *testing.T) {
 			env := Env{
 				RootCAs: ca.pool,
 				Now:     func() time.Time { return tc.now },
-				Lookup: func(context.Context, string) ([]netip.Addr, error) {
+				Way: wayout.Way{Lookup: func(context.Context, string) ([]netip.Addr, error) {
 					return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
-				},
+				}},
 			}
 			spec := Spec{Probe: TLS, Target: Own, Host: "own.example:" + port}
 			if tc.result == Timeout {
@@ -402,13 +408,13 @@ func TestTLSResumesTheSecondTime(t *testing.T) {
 			read := 0
 			env := Env{
 				RootCAs: ca.pool, Now: func() time.Time { return certNow }, Sessions: tls.NewLRUClientSessionCache(4),
-				Lookup: func(context.Context, string) ([]netip.Addr, error) {
+				Way: wayout.Way{Lookup: func(context.Context, string) ([]netip.Addr, error) {
 					return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 				},
-				Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-					c, err := (&net.Dialer{}).DialContext(ctx, network, address)
-					return countingConn{c, &read}, err
-				},
+					DialHook: func(ctx context.Context, network, address string) (net.Conn, error) {
+						c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+						return countingConn{c, &read}, err
+					}},
 			}
 			spec := Spec{Probe: TLS, Target: Own, Host: "own.example:" + port}
 			check(t, Run(t.Context(), env, spec), OK, "")
@@ -539,7 +545,7 @@ func TestSNTPCountsHalfTheRoundTripAndTheEra(t *testing.T) {
 				start := time.Now()
 				env := Env{
 					Now: func() time.Time { return tc.clock.Add(time.Since(start)) },
-					Dial: func(context.Context, string, string) (net.Conn, error) {
+					Way: wayout.Way{DialHook: func(context.Context, string, string) (net.Conn, error) {
 						ours, theirs := net.Pipe()
 						go func() {
 							defer theirs.Close()
@@ -554,7 +560,7 @@ func TestSNTPCountsHalfTheRoundTripAndTheEra(t *testing.T) {
 							_, _ = theirs.Write(answer)
 						}()
 						return ours, nil
-					},
+					}},
 				}
 				got, err := SNTP(t.Context(), env, "192.0.2.123")
 				if err != nil {
@@ -591,19 +597,6 @@ func TestJudgeOfSocketErrors(t *testing.T) {
 			t.Errorf("%v: %s, want %s", tc.err, got.result, tc.result)
 		}
 	}
-}
-
-func TestBindFallsBackToSourceAddressAndSaysSo(t *testing.T) {
-	var local string
-	seen := make(chan string, 1)
-	addr := tcpServer(t, func(c net.Conn) { seen <- c.RemoteAddr().String() })
-	env := Env{Interface: "lo", bind: func(uintptr, string) error { return syscall.EPERM }}
-	check(t, Run(t.Context(), env, Spec{Probe: TCP, Host: addr}), OK, "bound by source address")
-	if local = <-seen; !strings.HasPrefix(local, "127.0.0.1:") {
-		t.Errorf("came from %s, want lo's own address", local)
-	}
-	env.bind = func(uintptr, string) error { return syscall.ENODEV }
-	check(t, Run(t.Context(), env, Spec{Probe: TCP, Host: addr}), NotSent, "bind to lo")
 }
 
 func TestRoundIsCheapestFirst(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"strconv"
+
+	"cellwarden/agent/wayout"
 )
 
 // splitHost reads "host:port"; fallback is the port of a bare host, 0 for none.
@@ -11,13 +13,13 @@ func splitHost(s string, fallback uint16) (host string, port uint16, err error) 
 	host, text, splitErr := net.SplitHostPort(s)
 	if splitErr != nil {
 		if fallback == 0 || s == "" {
-			return "", 0, notSentError("want host:port")
+			return "", 0, wayout.NotSent("want host:port")
 		}
 		return s, fallback, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n == 0 || host == "" {
-		return "", 0, notSentError("want host:port")
+		return "", 0, wayout.NotSent("want host:port")
 	}
 	return host, uint16(n), nil
 }

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"cellwarden/agent/wayout"
 	"context"
 	"errors"
 	"net"
@@ -8,83 +9,77 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// TestResolver: the owner's resolver is used, its answer is kept while it
-// works, asked for again when it does not, and kept when the resolver fails.
-func TestResolver(t *testing.T) {
+// TestNameOfTheBroker: it is asked for once while its address answers, counted in the
+// traffic, and asked for again when none does; what cannot be resolved is named so.
+func TestNameOfTheBroker(t *testing.T) {
 	addr, _ := embedded(t)
-	_, port, _ := net.SplitHostPort(addr)
 	p := newProxy(t, addr)
-	_, proxyPort, _ := net.SplitHostPort(p.addr)
-	asked := 0 // by the goroutine of Run only; read after it ended
-	broken := false
-	resolve := func(_ context.Context, host string) ([]netip.Addr, error) {
-		if asked++; host != "broker.example" {
+	_, port, _ := net.SplitHostPort(p.addr)
+	var asked atomic.Int32
+	way := wayout.Way{Cache: &wayout.Cache{}, Lookup: func(_ context.Context, host string) ([]netip.Addr, error) {
+		if asked.Add(1); host != "broker.example" {
 			return nil, errors.New("asked for " + host)
 		}
-		if broken {
-			return nil, errors.New("no answer")
-		}
-		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
-	}
+		return []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("127.0.0.1")}, nil // the first is dead
+	}}
 	r := start(t, newStore(t), func(o *Options) {
-		o.Brokers = []string{"tcp://broker.example:" + proxyPort}
-		o.Resolve = resolve
+		o.Brokers = []string{"tcp://broker.example:" + port}
+		o.Way = func() (wayout.Way, error) { return way, nil }
 	})
 	_, at := find[Connected](r, 0, nil)
 	p.cut()
 	find[Connected](r, at, nil)
 	r.stop()
-	if asked != 1 {
-		t.Errorf("asked %d times for two connections, want once", asked)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("asked %d times for two connections, want once", n)
 	}
-	lookups := func(e Event) bool { return e == Traffic{WireBytes: dnsBytes} }
-	if n := r.count(lookups); n != 1 {
+	if n := r.count(func(e Event) bool { return e == Traffic{WireBytes: 320} }); n != 1 {
 		t.Errorf("%d lookups in the traffic", n)
 	}
 
-	u := New(Options{Device: device, Resolve: resolve, OnEvent: func(Event) {}})
-	u.dns["broker.example"] = cached{addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, at: time.Now().Add(-2 * dnsKeep)}
-	broken = true
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	u := New(Options{Device: device, OnEvent: func(Event) {}, Way: func() (wayout.Way, error) { return way, nil }})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	c, err := u.dial(ctx, broker{host: "broker.example", port: port})
-	if err != nil {
-		t.Fatalf("the old answer was not used: %v", err)
-	}
-	c.Close()
-	if _, err := u.dial(ctx, broker{host: "other.example", port: port}); classify(err, time.Now()).why != WhyDNS {
+	if _, err := u.dial(ctx, broker{host: "other.example", port: 1}); classify(err, time.Now()).why != WhyDNS {
 		t.Errorf("%v", err)
 	}
-	closed := freeAddr(t)
-	_, closedPort, _ := net.SplitHostPort(closed)
-	if _, err := u.dial(ctx, broker{host: "broker.example", port: closedPort}); classify(err, time.Now()).why != WhyConnect {
-		t.Errorf("%v", err)
+	closed := netip.MustParseAddrPort(freeAddr(t))
+	for range 2 {
+		if _, err := u.dial(ctx, broker{host: "broker.example", port: closed.Port()}); classify(err, time.Now()).why != WhyConnect {
+			t.Errorf("%v", err)
+		}
 	}
-	if _, ok := u.dns["broker.example"]; ok {
-		t.Error("an address that does not answer is kept")
+	if n := asked.Load(); n != 3 { // other.example, and the second time here
+		t.Errorf("asked %d times", n)
 	}
 }
 
-// TestSecondAddress: the second address of a broker is tried when the first is dead.
-func TestSecondAddress(t *testing.T) {
+// TestWeakBind: where the kernel does not let it bind to the interface the uplink goes on
+// by the source address, as probes do, and says so once.
+func TestWeakBind(t *testing.T) {
 	addr, _ := embedded(t)
-	_, port, _ := net.SplitHostPort(addr)
-	u := New(Options{Device: device, OnEvent: func(Event) {}, Resolve: func(context.Context, string) ([]netip.Addr, error) {
-		return []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("127.0.0.1")}, nil
-	}})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	c, err := u.dial(ctx, broker{host: "b", port: port})
-	if err != nil {
-		t.Fatal(err)
+	p := newProxy(t, addr)
+	r := start(t, newStore(t), func(o *Options) {
+		o.Brokers = []string{"tcp://" + p.addr}
+		o.Way = func() (wayout.Way, error) {
+			return wayout.Way{Interface: "lo", BindHook: func(uintptr, string) error { return syscall.EPERM }}, nil
+		}
+	})
+	e, _ := find[WeakBind](r, 0, nil)
+	_, at := find[Connected](r, 0, nil)
+	p.cut()
+	find[Connected](r, at, nil)
+	r.stop()
+	if e.Note != wayout.NoteByAddress {
+		t.Errorf("%q", e.Note)
 	}
-	defer c.Close()
-	if a := c.RemoteAddr().String(); a != addr {
-		t.Errorf("connected to %s", a)
+	if n := r.count(func(e Event) bool { _, ok := e.(WeakBind); return ok }); n != 1 {
+		t.Errorf("said %d times", n)
 	}
 }
 
@@ -97,13 +92,13 @@ func TestBindInterface(t *testing.T) {
 	addr, _ := embedded(t)
 	r := start(t, newStore(t), func(o *Options) {
 		o.Brokers = []string{"tcp://" + addr}
-		o.Interface = func() (string, error) { return "lo", nil }
+		o.Way = func() (wayout.Way, error) { return wayout.Way{Interface: "lo"}, nil }
 	})
 	find[Connected](r, 0, nil)
 	r.stop()
 	r = start(t, newStore(t), func(o *Options) {
 		o.Brokers = []string{"tcp://" + addr}
-		o.Interface = func() (string, error) { return "wwan9", nil }
+		o.Way = func() (wayout.Way, error) { return wayout.Way{Interface: "wwan9"}, nil }
 	})
 	if e, _ := find[Unreachable](r, 0, nil); e.Why != WhyBind || !strings.Contains(e.Err.Error(), "wwan9") || !strings.Contains(e.Hint, "CAP_NET_RAW") {
 		t.Errorf("%+v", e)
@@ -140,11 +135,11 @@ func TestInterfaceIsAskedAnew(t *testing.T) {
 	var there atomic.Bool
 	r := start(t, newStore(t), func(o *Options) {
 		o.Brokers = []string{"tcp://" + addr}
-		o.Interface = func() (string, error) {
+		o.Way = func() (wayout.Way, error) {
 			if !there.Load() {
-				return "", errors.New("there is none of wwan*")
+				return wayout.Way{}, errors.New("there is none of wwan*")
 			}
-			return "", nil
+			return wayout.Way{}, nil
 		}
 		o.Timing.RetryMin, o.Timing.RetryMax = 20*time.Millisecond, 20*time.Millisecond
 	})

@@ -22,6 +22,10 @@ type Connected struct {
 	Took      time.Duration // from dialling to CONNACK
 }
 
+// WeakBind says that the way out is bound more weakly than asked, or, with an empty
+// Note, that it no longer is.
+type WeakBind struct{ Note string }
+
 // Refused says that somebody must change something: the broker or our own
 // checks said no. The next attempt comes late.
 type Refused struct {
@@ -111,6 +115,7 @@ type Traffic struct {
 type StateChanged struct{ State State }
 
 func (Connecting) event()     {}
+func (WeakBind) event()       {}
 func (Connected) event()      {}
 func (Refused) event()        {}
 func (Unreachable) event()    {}

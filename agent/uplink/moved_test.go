@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cellwarden/agent/board/boardtest"
+	"cellwarden/agent/wayout"
 )
 
 // TestTakesTheCableWhenThere: free to take any way, the uplink leaves the modem's
@@ -29,7 +30,7 @@ func TestTakesTheCableWhenThere(t *testing.T) {
 		return startIn(t, p.Device.Run, newStore(t), func(o *Options) {
 			o.Brokers, o.ClientID = []string{"tcp://" + m.addr}, name
 			o.Timing.Look, o.Timing.Stable = 100*time.Millisecond, time.Millisecond
-			o.Interface = func() (string, error) { return bind, nil }
+			o.Way = func() (wayout.Way, error) { return wayout.Way{Interface: bind}, nil }
 		})
 	}
 	free, bound := run("free", ""), run("bound", "wwan0")
@@ -75,28 +76,4 @@ func TestTakesTheCableWhenThere(t *testing.T) {
 	if e.Why != WhyMoved || from(bound) != "10.77.0.3" {
 		t.Errorf("a new address: %s, then connected from %s", e.Why, from(bound))
 	}
-}
-
-// TestNetwork: what counts as another way.
-func TestNetwork(t *testing.T) {
-	for _, x := range []struct {
-		a, b string
-		same bool
-	}{
-		{"10.0.0.1", "10.0.0.1", true},
-		{"10.0.0.1", "10.0.0.2", false},
-		{"10.0.0.1", "::ffff:10.0.0.1", true},
-		{"2001:db8::1", "2001:db8::beef", true}, // a temporary address of the same line
-		{"2001:db8::1", "2001:db8:0:1::1", false},
-	} {
-		a, b := &net.UDPAddr{IP: parse(x.a)}, &net.TCPAddr{IP: parse(x.b)}
-		if (network(a) == network(b)) != x.same {
-			t.Errorf("%s, %s: %s %s", x.a, x.b, network(a), network(b))
-		}
-	}
-}
-
-func parse(s string) net.IP {
-	a, _ := net.ResolveIPAddr("ip", s)
-	return a.IP
 }

@@ -11,10 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cellwarden/protocol"
+
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
-
-	"cellwarden/protocol"
 )
 
 const (
@@ -141,7 +141,7 @@ func (u *Uplink) connect(ctx context.Context, b broker) (*link, error) {
 // clientOptions sets paho up as a mere transport.
 func (u *Uplink) clientOptions(l *link, password string) *mqtt.ClientOptions {
 	o := mqtt.NewClientOptions()
-	o.Servers = []*url.URL{{Scheme: "tcp", Host: net.JoinHostPort(l.broker.host, l.broker.port)}} // a name; the connection is below
+	o.Servers = []*url.URL{{Scheme: "tcp", Host: net.JoinHostPort(l.broker.host, fmt.Sprint(l.broker.port))}} // a name; the connection is below
 	o.CustomOpenConnectionFn = func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return l.guard, nil }
 	o.SetProtocolVersion(4) // else a refusal makes paho connect again, by MQTT 3.1
 	o.SetClientID(u.opt.ClientID)
@@ -297,7 +297,7 @@ func (d *drain) run(ctx context.Context) error {
 		case <-every.C:
 			u.report(l)
 			d.countDropped()
-			if d.away++; !u.moved(l) {
+			if d.away++; !u.moved(ctx, l) {
 				d.away = 0
 			} else if d.away >= movedLooks {
 				return errMoved

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"net/url"
+	"os"
+	"strconv"
 	"time"
 
 	"cellwarden/agent/instant"
+	"cellwarden/agent/wayout"
 	"cellwarden/protocol"
 )
 
@@ -55,16 +57,11 @@ type Options struct {
 	// be a file that changes.
 	Secret   func() (string, error)
 	TLS      TLS
-	Mark     int  // SO_MARK of its sockets, 0 none; without the right to set it they go unmarked
 	NoRetain bool // for services that do not know retained messages
 	Window   int  // PUBLISHes of the backlog that may await their PUBACK; default 8
 
-	// Interface is asked before each attempt for the network interface to bind
-	// to, "" for any. Optional; needs CAP_NET_RAW where it names one.
-	Interface func() (string, error)
-	// Resolve looks up a host where the system has no resolver of its own
-	// (Android) or the data interface has its own servers. Optional.
-	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Way is asked before each attempt for the way out; default any interface.
+	Way func() (wayout.Way, error)
 
 	// Admit is asked before each message that is not urgent: may this many bytes
 	// go now, by the byte budget of the day? Optional. After a no it is asked
@@ -165,7 +162,7 @@ type Uplink struct {
 	brokers []broker
 	turn    int // index of the broker whose turn it is
 	state   State
-	dns     map[string]cached
+	note    string // of the last attempt, as of wayout.Way.Dial
 	cache   *sessionCache
 	nudge   chan struct{}
 	warned  time.Time // when the expiry of our own certificate was last reported
@@ -184,11 +181,14 @@ func New(opt Options) *Uplink {
 	if opt.Window == 0 {
 		opt.Window = defaultWindow
 	}
+	if opt.Way == nil {
+		out := wayout.New(os.DirFS("/"), nil)
+		opt.Way = func() (wayout.Way, error) { return out.By(""), nil }
+	}
 	return &Uplink{
 		opt:   opt,
 		t:     opt.Timing.withDefaults(),
 		state: opt.State,
-		dns:   map[string]cached{},
 		nudge: make(chan struct{}, 1),
 		draw:  rand.Float64,
 
@@ -236,7 +236,7 @@ func (u *Uplink) check() error {
 type broker struct {
 	name string // scheme://host:port, without user and password
 	host string
-	port string
+	port uint16
 	tls  bool
 }
 
@@ -245,22 +245,25 @@ func parseBroker(s string) (broker, error) {
 	if err != nil || p.Hostname() == "" {
 		return broker{}, errors.New("broker address not understood; give it as tcp://host:1883 or ssl://host:8883")
 	}
-	b := broker{host: p.Hostname(), port: p.Port()}
-	fallback := "1883"
+	b := broker{host: p.Hostname(), port: 1883}
 	switch p.Scheme {
 	case "tcp", "mqtt":
 	case "ssl", "tls", "mqtts":
-		b.tls, fallback = true, "8883"
+		b.tls, b.port = true, 8883
 	default:
 		return broker{}, fmt.Errorf("broker %s: scheme %q is not known; use tcp:// or ssl://", p.Host, p.Scheme)
 	}
 	if p.User != nil {
 		return broker{}, fmt.Errorf("broker %s: put user and password into their own settings, not into the address", p.Host)
 	}
-	if b.port == "" {
-		b.port = fallback
+	if text := p.Port(); text != "" {
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || n == 0 {
+			return broker{}, fmt.Errorf("broker %s: port %s is none; give one from 1 to 65535", p.Host, text)
+		}
+		b.port = uint16(n)
 	}
-	b.name = p.Scheme + "://" + net.JoinHostPort(b.host, b.port)
+	b.name = p.Scheme + "://" + net.JoinHostPort(b.host, fmt.Sprint(b.port))
 	return b, nil
 }
 

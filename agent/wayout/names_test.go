@@ -1,4 +1,4 @@
-package probe
+package wayout
 
 import (
 	"context"
@@ -35,10 +35,11 @@ func (p *pipeDNS) turnTo(a dnsAnswer) {
 	p.answer = a
 }
 
-func (p *pipeDNS) env() Env {
-	return Env{
-		Resolver: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
-		Dial: func(context.Context, string, string) (net.Conn, error) {
+func (p *pipeDNS) way() Way {
+	return Way{
+		Cache:   &Cache{},
+		Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")},
+		DialHook: func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := net.Pipe()
 			go func() {
 				defer theirs.Close()
@@ -88,20 +89,20 @@ func TestResolverCachesWithinBounds(t *testing.T) {
 		ttl   uint32
 		holds time.Duration
 	}{
-		{"ttl 0 holds a minute", 0, minTTL},
-		{"ttl of an hour", 3600, time.Hour},
+		{"ttl 0 holds an hour", 0, minTTL},
+		{"ttl of two hours", 7200, 2 * time.Hour},
 		{"ttl of a year holds a day", 365 * 86400, maxTTL},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pipeDNS{answer: answerA(tc.ttl, "192.0.2.7")}
-				r := &Resolver{Env: p.env()}
+				w := p.way()
 				for _, step := range []struct {
 					wait  time.Duration
 					asked int
 				}{{0, 1}, {tc.holds - time.Second, 1}, {time.Second, 2}} {
 					time.Sleep(step.wait) // virtual
-					got, err := r.Resolve(t.Context(), "Broker.Example.")
+					got, _, err := w.Resolve(t.Context(), "Broker.Example.")
 					if err != nil || fmt.Sprint(got) != "[192.0.2.7]" {
 						t.Fatalf("got %v, %v", got, err)
 					}
@@ -109,9 +110,9 @@ func TestResolverCachesWithinBounds(t *testing.T) {
 						t.Errorf("asked %d times, want %d", p.asked(), step.asked)
 					}
 				}
-				r.Forget("broker.example")
-				if _, err := r.Resolve(t.Context(), "broker.example"); err != nil || p.asked() != 3 {
-					t.Errorf("after Forget asked %d times, %v", p.asked(), err)
+				w.Cache.doubt("", "broker.example")
+				if _, _, err := w.Resolve(t.Context(), "broker.example"); err != nil || p.asked() != 3 {
+					t.Errorf("after a doubt asked %d times, %v", p.asked(), err)
 				}
 			})
 		})
@@ -121,14 +122,14 @@ func TestResolverCachesWithinBounds(t *testing.T) {
 func TestResolverServesStaleWhileNobodyAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipeDNS{answer: answerA(60, "192.0.2.7")}
-		r := &Resolver{Env: p.env()}
-		if _, err := r.Resolve(t.Context(), "broker.example"); err != nil {
+		w := p.way()
+		if _, _, err := w.Resolve(t.Context(), "broker.example"); err != nil {
 			t.Fatal(err)
 		}
 		p.turnTo(silence)
-		time.Sleep(time.Hour)
+		time.Sleep(minTTL)
 		start := time.Now()
-		got, err := r.Resolve(t.Context(), "broker.example")
+		got, _, err := w.Resolve(t.Context(), "broker.example")
 		if err != nil || fmt.Sprint(got) != "[192.0.2.7]" {
 			t.Errorf("got %v, %v, want the old address", got, err)
 		}
@@ -136,15 +137,15 @@ func TestResolverServesStaleWhileNobodyAnswers(t *testing.T) {
 			t.Errorf("took %v, want %v", took, resolveTimeout)
 		}
 		time.Sleep(staleFor)
-		if _, err := r.Resolve(t.Context(), "broker.example"); !errors.Is(err, ErrSilent) {
+		if _, _, err := w.Resolve(t.Context(), "broker.example"); !errors.Is(err, ErrSilent) {
 			t.Errorf("after a week: %v, want ErrSilent", err)
 		}
 		p.turnTo(func(q dnsmessage.Message) [][]byte { return one(pack(q, dnsmessage.RCodeNameError)) })
-		if _, err := r.Resolve(t.Context(), "broker.example"); !errors.Is(err, ErrNotFound) {
+		if _, _, err := w.Resolve(t.Context(), "broker.example"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("got %v, want ErrNotFound", err)
 		}
 		p.turnTo(silence)
-		if got, err := r.Resolve(t.Context(), "broker.example"); err == nil {
+		if got, _, err := w.Resolve(t.Context(), "broker.example"); err == nil {
 			t.Errorf("a name that is gone still gives %v", got)
 		}
 	})
@@ -159,19 +160,19 @@ func TestResolverIPv6OnlyNameAndNoServer(t *testing.T) {
 			return one(pack(q, dnsmessage.RCodeSuccess, resource("six.example.", 60,
 				&dnsmessage.AAAAResource{AAAA: netip.MustParseAddr("2001:db8::7").As16()})))
 		}}
-		r := &Resolver{Env: p.env()}
-		got, err := r.Resolve(t.Context(), "six.example")
+		w := p.way()
+		got, _, err := w.Resolve(t.Context(), "six.example")
 		if err != nil || fmt.Sprint(got) != "[2001:db8::7]" {
 			t.Errorf("got %v, %v", got, err)
 		}
-		r.Servers = func() []netip.AddrPort { return nil }
-		if _, err := r.Resolve(t.Context(), "other.example"); !errors.Is(err, ErrNoServer) {
+		w.Servers = nil
+		if _, _, err := w.Resolve(t.Context(), "other.example"); !errors.Is(err, ErrNoServer) {
 			t.Errorf("got %v, want ErrNoServer", err)
 		}
-		if got, err := r.Resolve(t.Context(), "192.0.2.9"); err != nil || fmt.Sprint(got) != "[192.0.2.9]" {
+		if got, _, err := w.Resolve(t.Context(), "192.0.2.9"); err != nil || fmt.Sprint(got) != "[192.0.2.9]" {
 			t.Errorf("a literal: %v, %v", got, err)
 		}
-		if _, err := r.Resolve(t.Context(), strings.Repeat("a", 300)); err == nil {
+		if _, _, err := w.Resolve(t.Context(), strings.Repeat("a", 300)); err == nil {
 			t.Error("a name of 300 bytes was taken")
 		}
 	})
@@ -180,14 +181,14 @@ func TestResolverIPv6OnlyNameAndNoServer(t *testing.T) {
 func TestResolverCacheIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipeDNS{answer: answerA(60, "192.0.2.7")}
-		r := &Resolver{Env: p.env()}
+		w := p.way()
 		for i := range 3 * maxCached {
-			if _, err := r.Resolve(t.Context(), fmt.Sprintf("h%d.example", i)); err != nil {
+			if _, _, err := w.Resolve(t.Context(), fmt.Sprintf("h%d.example", i)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if len(r.cache) != maxCached {
-			t.Errorf("%d entries, limit %d", len(r.cache), maxCached)
+		if len(w.Cache.names) != maxCached {
+			t.Errorf("%d entries, limit %d", len(w.Cache.names), maxCached)
 		}
 	})
 }
