@@ -99,7 +99,7 @@ func (b *backend) Diagnose(ctx context.Context, progress func(localapi.Progress)
 
 // Usage implements localapi.Backend.
 func (b *backend) Usage(ctx context.Context) (localapi.Usage, error) {
-	u, err := ask(ctx, b.loop, func() *localapi.Usage { return b.loop.usage(b.loop.core.View()) })
+	u, err := ask(ctx, b.loop, func() *localapi.Usage { return localapi.BuildUsage(b.loop.core.View()) })
 	if err == nil && u == nil {
 		err = localapi.ErrNoUsage
 	}
@@ -123,7 +123,7 @@ func (b *backend) History(ctx context.Context, by string, n int) (localapi.Histo
 		default:
 			bars = m.Days()
 		}
-		return localapi.History{By: by, Rows: append([]localapi.UsageRow{}, usageRows(bars, format, n)...)}
+		return localapi.History{By: by, Rows: append([]localapi.UsageRow{}, localapi.UsageRows(bars, format, n)...)}
 	})
 }
 

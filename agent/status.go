@@ -1,16 +1,9 @@
 package agent
 
 import (
-	"slices"
-	"strings"
-	"time"
-
 	"cellwarden/agent/core"
-	"cellwarden/agent/diag"
 	"cellwarden/agent/localapi"
-	"cellwarden/agent/meter"
-	"cellwarden/modem/threegpp"
-	"cellwarden/protocol"
+	"time"
 )
 
 // uplinkView is what the status shows of the uplink, kept by the loop from the
@@ -31,179 +24,17 @@ type uplinkView struct {
 	unparsed   uint64
 }
 
-// status is the one picture that the CLI, the page and the JSON render.
+// status is what the CLI, the page and the JSON render.
 func (l *loop) status() localapi.Status {
-	v := l.core.View()
-	now := l.hw.Now()
-	s := localapi.Status{
-		V: 1, Device: l.queue.device, Version: l.version, Board: l.board, At: core.WireTime(now),
-		UptimeS:   int64((now.Mono - v.Start.Mono) / time.Second),
-		Diagnosis: v.Diagnosis, Since: core.WireTime(v.Since),
-		Standing: []localapi.Finding{}, Probes: []localapi.Probe{},
-		Modem: l.modemStatus(v, now.Mono), SIM: simStatus(v), Radio: radioStatus(v.Known), Network: networkStatus(v),
-		Usage: l.usage(v), Troubles: l.troubles.list(), Update: l.updateStatus(),
-	}
-	s.Whitelist = v.Whitelist
-	if !now.Trusted {
-		s.Troubles = append(s.Troubles, localapi.Trouble{Key: "clock_untrusted", Since: core.WireTime(v.Start)})
-	}
-	if f := finding(v.Standing); f != nil {
-		s.Standing = append(s.Standing, *f)
-	}
-	s.Pending, s.LastFault = finding(v.Pending), finding(v.Last)
-	for _, p := range v.Known.Probes {
-		s.Probes = append(s.Probes, localapi.Probe{Probe: p.Result.Probe, Target: p.Result.Target, Host: p.Result.Host,
-			Result: p.Result.Result, Millis: p.Result.Millis, AgoS: int64(now.Sub(p.At) / time.Second)})
-	}
+	now, u := l.hw.Now(), l.uplink
 	st, waiting := l.queue.box.Stats(), l.queue.box.Len()
-	s.Outbox = localapi.Outbox{Waiting: waiting, Bytes: st.Bytes, CapBytes: st.CapBytes, Dropped: st.Evicted, LastError: st.LastError}
+	box := localapi.Outbox{Waiting: waiting, Bytes: st.Bytes, CapBytes: st.CapBytes, Dropped: st.Evicted, LastError: st.LastError}
 	if waiting > 0 && st.Oldest.Boot == core.WireTime(now).Boot {
-		s.Outbox.OldestS = (now.Mono.Milliseconds() - st.Oldest.MonoMS) / 1000
+		box.OldestS = (now.Mono.Milliseconds() - st.Oldest.MonoMS) / 1000
 	}
-	s.Uplink = localapi.Uplink{State: "off", SentToday: l.uplink.sent}
-	_, s.Uplink.BytesToday = l.budget.left(now)
-	if l.uplink.on {
-		s.Uplink.State, s.Uplink.Broker, s.Uplink.LastError = "connecting", v.Uplink.Broker, v.Uplink.Reason
-		if v.Uplink.State != "" {
-			s.Uplink.State = v.Uplink.State
-		}
-		if left := l.uplink.retryAt - now.Mono; left > 0 && s.Uplink.State != "connected" {
-			s.Uplink.RetryInS = int64(left / time.Second)
-		}
-	}
-	return s
-}
-
-func finding(f *core.Fault) *localapi.Finding {
-	if f == nil {
-		return nil
-	}
-	return &localapi.Finding{Class: f.Class, Verdict: f.Verdict, Since: core.WireTime(f.Since),
-		LastedS: int64(f.Lasted / time.Second), EndedBy: f.EndedBy, RaiseInS: int64((f.RaiseIn + time.Second - 1) / time.Second)}
-}
-
-func (l *loop) modemStatus(v core.View, now time.Duration) localapi.ModemStatus {
-	m := localapi.ModemStatus{Port: l.uplink.modemPort, State: l.uplink.portState, Profile: l.uplink.profile,
-		Manufacturer: v.Known.Identity.Manufacturer, Model: v.Known.Identity.Model, Revision: v.Known.Identity.Revision,
-		IMEI: redacted(v.Known.IMEI), Reopens: l.uplink.reopens, Unparsed: l.uplink.unparsed, LastAnswerS: -1}
-	if l.uplink.answered {
-		m.LastAnswerS = int64((now - l.uplink.lastAnswer) / time.Second)
-	}
-	if m.State == "held" {
-		m.HeldBy = l.uplink.portDetail
-	}
-	if m.State == "garbage" {
-		m.State = "silent"
-	}
-	return m
-}
-
-// redacted shows that an identity is known, and enough of it to tell two apart.
-func redacted(id string) string {
-	if len(id) < 10 {
-		return strings.Repeat("*", len(id))
-	}
-	return id[:4] + "…" + id[len(id)-4:]
-}
-
-func simStatus(v core.View) localapi.SIMStatus {
-	s := localapi.SIMStatus{State: string(v.Known.SIM), ICCID: redacted(v.Known.ICCID), Platform: v.SIMStatus}
-	if o := v.Known.Operator; o != nil {
-		s.Operator = o.Name
-	}
-	if s.Operator == "" {
-		s.Operator = v.Known.HomePLMN
-	}
-	return s
-}
-
-func radioStatus(k diag.Summary) localapi.RadioStatus {
-	r := localapi.RadioStatus{Grade: "unknown"}
-	if k.Signal != nil {
-		r.RAT, r.RSSI, r.RSRP, r.RSRQ, r.SINR = k.Signal.RAT, k.Signal.RSSI, k.Signal.RSRP, k.Signal.RSRQ, k.Signal.SINR
-		if k.Grade != "" {
-			r.Grade = string(k.Grade)
-		}
-	}
-	if k.Cell != nil {
-		r.Camp, r.Cell = string(k.Cell.State), k.Cell.Cell
-		if k.Cell.Band > 0 {
-			r.Band = k.Cell.Band
-		}
-		if r.RAT == "" {
-			r.RAT = k.Cell.RAT
-		}
-	}
-	return r
-}
-
-var registrations = map[threegpp.RegStat]string{
-	threegpp.RegIdle: "idle", threegpp.RegHome: "home", threegpp.RegSearching: "searching", threegpp.RegDenied: "denied",
-	threegpp.RegUnknown: "unknown", threegpp.RegRoaming: "roaming", threegpp.RegHomeNoCSFB: "home", threegpp.RegRoamNoCSFB: "roaming",
-	threegpp.RegEmergency: "emergency", threegpp.RegRLOS: "emergency",
-}
-
-func networkStatus(v core.View) localapi.NetworkStatus {
-	n := localapi.NetworkStatus{Registration: "unknown", PLMN: v.Known.ServingPLMN, APN: v.Known.APN, Attached: v.Known.Attached,
-		Session: "unknown", Interface: v.Interface.Name}
-	if r := v.Known.Registration; r != nil {
-		if w, ok := registrations[r.Stat]; ok {
-			n.Registration = w
-		}
-	}
-	if v.LastGood.APN != "" && !strings.EqualFold(v.LastGood.APN, v.Known.APN) {
-		n.LastGoodAPN = v.LastGood.APN
-	}
-	if v.Known.Cause.Known() && (v.Known.Registered == nil || !*v.Known.Registered) {
-		n.Cause = v.Known.Cause.String()
-		if info, ok := threegpp.LookUp(v.Known.Cause); ok {
-			n.Cause += " " + info.Name
-		}
-	}
-	if up := v.Known.SessionUp; up != nil {
-		n.Session = map[bool]string{true: "active", false: "inactive"}[*up]
-	}
-	return n
-}
-
-// usage is this cycle against the plan; nil when nothing is metered.
-func (l *loop) usage(v core.View) *localapi.Usage {
-	u := v.Usage
-	if u.LifetimeBytes == 0 && u.QuotaBytes == 0 && !v.Interface.Present {
-		return nil
-	}
-	out := &localapi.Usage{UsedBytes: u.UsedBytes, TodayBytes: u.TodayBytes, OwnBytes: u.OwnBytes, QuotaBytes: u.QuotaBytes,
-		RawBytes: u.RawBytes, RxBytes: u.RawBytes - u.TxBytes, TxBytes: u.TxBytes, UndatedBytes: u.UnplacedBytes, ErrorPercent: u.ErrorPercent, Reconciled: u.Reconciled,
-		Percent: u.Percent, OnExhaust: u.OnExhaust, Pool: u.Pool, Expires: v.Plan.Expires, Warnings: v.Warnings}
-	if out.Warnings == nil {
-		out.Warnings = []protocol.Warning{}
-	}
-	if u.TimeKnown {
-		out.CycleStart, out.CycleEnd = u.Cycle.Start.Format(time.RFC3339), u.Cycle.End.Format(time.RFC3339)
-	} else {
-		out.UsedBytes = u.UnplacedBytes // without a date it belongs to no cycle yet
-	}
-	if u.Forecast.Known {
-		out.CycleEndBytes, out.PlusMinusBytes = u.Forecast.CycleEndBytes, u.Forecast.PlusMinusBytes
-	}
-	if u.Forecast.Known && u.Forecast.Exhausts {
-		out.ExhaustedOn, out.PlusMinusD = u.Forecast.ExhaustedOn.Format(time.DateOnly), u.Forecast.PlusMinusDays
-	}
-	return out
-}
-
-// usageRows is the newest n bars, all for 0, with the quiet hours or days between
-// them, which the meter does not keep.
-func usageRows(bars []meter.Bar, format string, n int) []localapi.UsageRow {
-	var rows []localapi.UsageRow
-	for i := len(bars) - 1; i >= 0 && (n <= 0 || len(rows) < n); i-- {
-		b := bars[i]
-		rows = append(rows, localapi.UsageRow{From: b.Start.Format(format), OwnBytes: b.Own, TotalBytes: b.Bytes, RxBytes: b.Bytes - b.Tx, TxBytes: b.Tx, UsedBytes: b.Used, QuotaBytes: b.Quota})
-		long := b.End.Sub(b.Start)
-		for quiet := b.Start.Add(-long); i > 0 && bars[i-1].End.Add(-long).Before(quiet) && len(rows) < n; quiet = quiet.Add(-long) {
-			rows = append(rows, localapi.UsageRow{From: quiet.Format(format)})
-		}
-	}
-	slices.Reverse(rows)
-	return rows
+	_, air := l.budget.left(now)
+	return localapi.Build(l.core.View(), localapi.Counters{Now: now, Device: l.queue.device, Version: l.version, Board: l.board,
+		Modem: localapi.ModemCounters{Port: u.modemPort, Profile: u.profile, State: u.portState, Detail: u.portDetail,
+			Reopens: u.reopens, Unparsed: u.unparsed, LastAnswer: u.lastAnswer, Answered: u.answered},
+		Outbox: box, UplinkOn: u.on, SentToday: u.sent, BytesToday: air, RetryAt: u.retryAt, Troubles: l.troubles.list(), Update: l.updateStatus()})
 }

@@ -74,13 +74,13 @@ var arrows = map[string][]string{
 	// The machine's hardware as functions; what a probe or a question of the time is
 	// comes from the packages that ask.
 	"agent/device": {"agent/board", "agent/config", "agent/core", "agent/diag", "agent/instant", "agent/meter", "agent/probe", "agent/wayout",
-		"firmware-targets", "modem", "modem/at", "modem/profile", "modem/threegpp"},
+		"firmware-targets", "modem", "modem/at", "modem/profile", "modem/threegpp", "protocol"},
 
 	"agent/update":         {"protocol"},
 	"agent/update/install": {"agent/flash", "agent/update", "protocol"},
 	"agent/update/launch":  {"agent/config", "agent/flash", "agent/update/install", "protocol"},
 
-	"agent/localapi":         {"agent/core", "agent/diag", "protocol"},
+	"agent/localapi":         {"agent/core", "agent/diag", "protocol", "agent/instant", "agent/meter", "modem/threegpp"},
 	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "agent/text", "protocol"},
 	"agent/localapi/view":    {"agent/carrier", "agent/diag", "agent/localapi", "agent/text", "protocol"},
 	// doctor is the judgement in a browser, and no part of the device.
