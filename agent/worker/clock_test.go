@@ -140,7 +140,10 @@ func TestTimeIsAskedAtOnceWhenACertificateFailsByItsDates(t *testing.T) {
 		a, _ := b.asker(func(int) (time.Time, error) { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), nil })
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 		defer cancel()
+		ended := make(chan struct{})
+		defer func() { <-ended }()
 		go func() {
+			defer close(ended)
 			for ctx.Err() == nil {
 				a.Again()
 				time.Sleep(time.Minute) // of the bubble's clock
