@@ -34,4 +34,4 @@ awk '
 CELLWARDEN_BENCH=1 go test -count=1 -p 1 -v -run 'JudgementIsCheap|OnTheAir|ColdStart|MuteAtAnyMoment' \
 	./agent/diag ./agent/uplink ./agent/e2e >"$log" 2>&1 || failed=1
 grep -E 'FIGURE|B on the air|worst-case|promised|^(---|ok|FAIL)' "$log" | sed 's/^ *[a-z_]*\.go:[0-9]*: //'
-exit ${failed:-0}
+exit "${failed:-0}"

@@ -164,6 +164,11 @@ func (t TLS) ownCert() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return t.pair(cert, key)
+}
+
+// pair is a certificate chain with its key, both in PEM.
+func (t TLS) pair(cert, key []byte) (*tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.CertFile, err)
