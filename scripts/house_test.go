@@ -140,8 +140,9 @@ var impure = map[string]string{
 	"testing":     "only tests test",
 }
 
-// computes are below a name in impure and yet only compute.
-var computes = []string{"net/netip", "net/url"}
+// computes are below a name in impure and yet only compute. Of sync that holds for what
+// is made at its first use, and then always the same: see forbidden.
+var computes = []string{"net/netip", "net/url", "sync"}
 
 // modules are those of others that a pure package may use: they read and write
 // values, nothing else.
@@ -151,6 +152,8 @@ var modules = []string{"github.com/BurntSushi/toml", "github.com/warthog618/sms"
 var forbidden = map[string]map[string]string{
 	"time": reason("the time comes in with the event (agent/instant)",
 		"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Local", "LoadLocation"),
+	"sync": reason("state has one owner, so there is nothing to lock",
+		"Mutex", "RWMutex", "Locker", "WaitGroup", "Once", "OnceFunc", "Cond", "NewCond", "Pool", "Map"),
 	"fmt": reason("it returns what it has to say", "Print", "Printf", "Println", "Scan", "Scanf", "Scanln"),
 }
 
@@ -333,7 +336,9 @@ func TestImpuritiesAreSeen(t *testing.T) {
 	for _, c := range []struct{ name, imports, body, want string }{
 		{"the file system", `"os"`, `os.Getenv("X")`, "imports os:"},
 		{"below a forbidden name", `"net/http"`, `http.NoBody.Close()`, "imports net/http:"},
-		{"a lock", `"sync"`, `new(sync.Mutex).Lock()`, "imports sync:"},
+		{"a lock", `"sync"`, `new(sync.Mutex).Lock()`, "uses sync.Mutex:"},
+		{"a counter of many", `"sync/atomic"`, `new(atomic.Int32).Add(1)`, "imports sync/atomic:"},
+		{"a table made at its first use", `"sync"`, `_ = sync.OnceValue(table)`, ""},
 		{"another's module", `"golang.org/x/sys/unix"`, `unix.Getpid()`, "only ["},
 		{"the clock", `"time"`, `time.Now()`, "uses time.Now:"},
 		{"the clock as a value", `"time"`, `now := time.Now; now()`, "uses time.Now:"},
