@@ -31,6 +31,9 @@ var arrows = map[string][]string{
 	"modem/transcript": {"modem/threegpp"},
 
 	"protocol":         {},
+	// Clients of SIM platforms, and servers that play those.
+	"protocol/backend/platform":              {"protocol"},
+	"protocol/backend/platform/platformtest": {},
 	"firmware-targets": {},
 
 	"agent/instant": {},
