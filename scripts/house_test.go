@@ -30,11 +30,11 @@ var arrows = map[string][]string{
 	"modem/modemtest":  {},
 	"modem/transcript": {"modem/threegpp"},
 
-	"protocol":         {},
+	"protocol": {},
 	// Clients of SIM platforms, and servers that play those.
 	"protocol/backend/platform":              {"protocol"},
 	"protocol/backend/platform/platformtest": {},
-	"firmware-targets": {},
+	"firmware-targets":                       {},
 
 	"agent/instant": {},
 	"agent/carrier": {"modem/threegpp"},
