@@ -71,12 +71,12 @@ var arrows = map[string][]string{
 	"agent/machine/ddcmp":  {"agent/machine/crc16"},
 	"agent/machine/mdb":    {},
 	"agent/machine":        {"agent/machine/audit", "agent/machine/evadts", "agent/machine/mdb", "agent/instant", "protocol"},
-	"agent/machine/line":   {"agent/machine/dex", "agent/machine/ddcmp"},
+	"agent/machine/line":   {"agent/machine/dex", "agent/machine/ddcmp", "agent/machine/mdb"},
 	"agent/machine/vmcsim": {},
 
 	// The machine's hardware as functions; what a probe or a question of the time is
 	// comes from the packages that ask.
-	"agent/device": {"agent/board", "agent/config", "agent/core", "agent/diag", "agent/instant", "agent/meter", "agent/probe", "agent/wayout",
+	"agent/device": {"agent/machine/ddcmp", "agent/machine/line", "agent/board", "agent/config", "agent/core", "agent/diag", "agent/instant", "agent/meter", "agent/probe", "agent/wayout",
 		"firmware-targets", "modem", "modem/at", "modem/profile", "modem/threegpp", "protocol"},
 
 	"agent/update":         {"protocol"},
@@ -99,7 +99,7 @@ var arrows = map[string][]string{
 		"agent/explain", "agent/localapi", "agent/text", "agent/update/launch", "agent/worker", "firmware-targets",
 		"modem", "modem/profile"},
 	// One goroutine each: requests in, events out. None knows the loop.
-	"agent/worker": {"agent/board", "agent/core", "agent/device", "agent/meter", "agent/instant", "agent/remedy", "agent/update",
+	"agent/worker": {"agent/flash", "agent/machine", "agent/machine/dex", "agent/machine/ddcmp", "agent/machine/line", "agent/machine/mdb", "agent/board", "agent/core", "agent/device", "agent/meter", "agent/instant", "agent/remedy", "agent/update",
 		"agent/update/install", "modem", "modem/threegpp", "protocol"},
 	// It makes releases; no device has it.
 	"agent/cmd/cellwarden-sign": {"agent/update", "protocol"},

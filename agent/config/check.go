@@ -89,6 +89,7 @@ func Check(c Config) []Problem {
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	k.diag(c.Diag)
 	k.absolute("carrier.file", c.Carrier.File)
+	k.machine(c)
 	return k.problems
 }
 

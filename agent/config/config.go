@@ -40,6 +40,7 @@ type Config struct {
 	Update  Update        `toml:"update"`
 	Diag    Diag          `toml:"diag"`
 	Carrier Carrier       `toml:"carrier"`
+	Machine Machine       `toml:"machine"`
 }
 
 // Device names the machine.
@@ -222,7 +223,8 @@ var Default = Config{
 		// A weak line may need several tries to reach the broker.
 		ConfirmWithin: Duration(15 * time.Minute),
 	},
-	Diag: Diag{},
+	Diag:    Diag{},
+	Machine: defaultMachine,
 }
 
 // Duration is a time.Duration, written "30s", "20m", "1h30m".

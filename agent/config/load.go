@@ -170,6 +170,7 @@ func (c Config) clone() Config {
 	c.Uplink.Commands = slices.Clone(c.Uplink.Commands)
 	c.Probes.ThirdParty = slices.Clone(c.Probes.ThirdParty)
 	c.Probes.NTP = slices.Clone(c.Probes.NTP)
+	c.Machine.ReadAt, c.Machine.Fill, c.Machine.Items = slices.Clone(c.Machine.ReadAt), slices.Clone(c.Machine.Fill), slices.Clone(c.Machine.Items)
 	return c
 }
 

@@ -6,6 +6,7 @@ package device
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"cellwarden/agent/core"
@@ -50,6 +51,10 @@ type Hardware struct {
 	Redial func(ctx context.Context) error
 	// ShowState shows on the board whether all is well. Nil: it cannot.
 	ShowState func(good bool)
+	// OpenAudit opens the machine's audit port for one poll, OpenBus the one that
+	// listens to its payment bus. Nil: not configured.
+	OpenAudit func() (io.ReadWriteCloser, error)
+	OpenBus   func() (io.ReadWriteCloser, error)
 	// AskTime asks a time server. Nil: none can be asked.
 	AskTime func(ctx context.Context, server string) (time.Time, error)
 }

@@ -64,6 +64,7 @@ func New(cfg config.Config, rec *modem.Recorder) (Hardware, func(), error) {
 		return probe.Env{Way: out.By(iface), Now: func() time.Time { return clock.Now().Wall }}
 	}
 	hw.RunProbe = probeOver(cfg, iface, env)
+	hw.OpenAudit, hw.OpenBus = openMachine(cfg.Machine)
 	hw.AskTime = func(ctx context.Context, server string) (time.Time, error) {
 		e := env(iface())
 		s, err := probe.SNTP(ctx, e, server)

@@ -34,9 +34,11 @@ func (m *Machine) audit(e AuditRead) {
 	m.s.Seq = max(m.s.Seq, e.Seq)
 	m.dirty = true
 	if r.State == audit.Repeated {
+		m.polled(true)
 		return
 	}
 	m.s.Failures, m.s.LastRead = 0, m.now
+	m.polled(true)
 	m.clear(MachineSilent, "port")
 	ref := protocol.AuditRef(e.Text)
 	m.send(protocol.TypeAudit, false, m.report(e, a, r, ref))
@@ -212,6 +214,7 @@ func (m *Machine) quality(e AuditRead, a *evadts.Audit, r audit.Report) {
 // failed counts polls that gave nothing. The second in a row is told: one may fall
 // into a moment in which the machine starts.
 func (m *Machine) failed(e ReadFailed) {
+	m.polled(false)
 	m.s.Failures++
 	m.dirty = true
 	m.log("the machine was not read", "source", e.Source, "reason", e.Reason, "in_a_row", m.s.Failures)

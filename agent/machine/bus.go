@@ -26,6 +26,11 @@ func (m *Machine) heard(e mdb.Event) {
 	if e.Kind != mdb.Silent && !m.busUp {
 		m.busUp = true
 		m.clear(MachineSilent, "bus")
+		for _, n := range m.s.Notices { // what still stands the bus says again
+			if n.Source == "mdb" && n.How == Reported && n.Stands {
+				m.clear(n.Kind, n.Sel)
+			}
+		}
 		if m.s.Bus.Since.IsZero() {
 			m.s.Bus.Since = m.now
 		}

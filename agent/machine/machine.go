@@ -21,6 +21,8 @@ type Options struct {
 	Fill        map[string]int64  // what a filled column holds, where the machine does not say
 	Items       map[string]string // the audit's selection of an item of the bus
 	Online      func() bool       // nil: always
+	Reader      bool              // an audit port is configured
+	ReadAt      []time.Duration   // times of day at which it is read, from the machine's midnight
 }
 
 // Event is something that happened.
@@ -67,6 +69,7 @@ type (
 type Effect struct {
 	Send        *Message
 	Persist     []byte // the state, to be kept behind what was sent before it
+	Poll        bool   // read the audit port; the answer is AuditRead or ReadFailed
 	AboutToSell bool   // somebody stands there: the path may be looked at
 	Log         string // one line
 	Attrs       []any
@@ -84,11 +87,16 @@ type Machine struct {
 	opt   Options
 	s     state
 	now   instant.Instant
-	dirty bool
+	dirty bool            // the state must be kept now
+	stale bool            // it may wait for the next hour: what is lost is habit, not sales
+	kept  instant.Instant // when it was last kept
 	out   []Effect
 	ticks instant.Instant // the last Tick
 	text  []byte          // of the last audit that was sent: the next one's dictionary
 	busUp bool            // the bus is heard now
+
+	polling bool // the audit port is being read
+	pollDue bool // it is to be
 }
 
 // state is what is kept.
@@ -104,6 +112,9 @@ type state struct {
 	LastSale instant.Instant      `json:"last_sale"`
 	LastRead instant.Instant      `json:"last_read"`
 	Failures int                  `json:"failures,omitempty"` // polls in a row
+	LastPoll instant.Instant      `json:"last_poll"`
+	Served   int64                `json:"served,omitempty"`  // the last time of day that was, Unix seconds of the machine's own clock
+	Retries  int                  `json:"retries,omitempty"` // after a poll that gave nothing
 	Last     lastAudit            `json:"last"`
 	Single   bool                 `json:"single,omitempty"` // single sales are seen: by the bus or the machine's software
 	Codes    []string             `json:"codes,omitempty"`  // event codes of the last audit
@@ -185,18 +196,27 @@ func (m *Machine) Step(ev Event) []Effect {
 		m.handed(e.Sale)
 	case Filled:
 		m.filled(e.Selections)
+	case ReadNow:
+		if m.MayRead(m.now) == nil {
+			m.poll()
+		}
 	case Tick:
 		m.tick()
+		m.due()
 	}
 	m.turnDay()
-	if m.dirty {
-		m.dirty = false
+	if m.dirty || m.stale && (m.kept.IsZero() || m.now.Sub(m.kept) >= keepEvery || m.now.Boot != m.kept.Boot) {
+		m.dirty, m.stale, m.kept = false, false, m.now
 		data, err := json.Marshal(m.s)
 		if err != nil {
 			m.log("the machine's state cannot be encoded", "error", err.Error())
 		} else {
 			m.out = append(m.out, Effect{Persist: data})
 		}
+	}
+	if m.pollDue {
+		m.pollDue = false
+		m.out = append(m.out, Effect{Poll: true}) // behind what was kept
 	}
 	return m.out
 }
@@ -229,11 +249,7 @@ func (m *Machine) tick() {
 		if watched && m.online() {
 			m.s.Profile.watch(m.now, d, m.opt.Offset)
 		}
-		if hour, ok := hourOf(m.now); ok {
-			if was, ok := hourOf(m.ticks); ok && hour != was {
-				m.dirty = true // once an hour
-			}
-		}
+		m.stale = m.stale || watched
 	}
 	m.ticks = m.now
 	for i := range m.s.Notices {
@@ -280,5 +296,5 @@ func (m *Machine) silentSeller() {
 func (m *Machine) soldSome() {
 	m.s.LastSale = m.now
 	m.clear(SilentSeller, "")
-	m.dirty = true
+	m.stale = true
 }

@@ -163,6 +163,17 @@ func (p *Profile) Quiet(at instant.Instant, offset time.Duration) bool {
 	return n <= mean*quietShare
 }
 
+// Busy reports whether the machine usually sells more in the hour of a moment than in
+// its mean hour.
+func (p *Profile) Busy(at instant.Instant, offset time.Duration) bool {
+	if _, ok := hourOf(at); !ok || !p.Known() {
+		return false
+	}
+	n, _ := p.Rate(at, offset)
+	mean, _ := p.mean()
+	return n > mean
+}
+
 // quietShare of the mean hour is quiet.
 const quietShare = 0.25
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"time"
 
 	"cellwarden/agent/instant"
 	"cellwarden/agent/machine/evadts"
@@ -131,3 +132,22 @@ func (m *Machine) Quiet(at instant.Instant) bool { return m.s.Profile.Quiet(at, 
 
 // Identity is the last audit's.
 func (m *Machine) Identity() evadts.Identity { return m.s.Last.Identity }
+
+// Busy reports whether the machine usually sells well at a moment. between, in minutes
+// of its day, is when what wants to know may happen: where every hour of it is as good,
+// waiting helps nobody, and none is called busy.
+func (m *Machine) Busy(at instant.Instant, from, to int) bool {
+	if !m.s.Profile.Busy(at, m.opt.Offset) {
+		return false
+	}
+	const day = 24 * 60
+	for i, span := 0, (to-from-1+day)%day+1; i < span; i += 60 {
+		other := at
+		local := at.Wall.UTC().Add(m.opt.Offset)
+		other.Wall = at.Wall.Add(time.Duration(from+i-local.Hour()*60-local.Minute()) * time.Minute)
+		if !m.s.Profile.Busy(other, m.opt.Offset) {
+			return true
+		}
+	}
+	return false
+}

@@ -40,7 +40,7 @@ const (
 	Disabled  Kind = "reader_disabled"
 	Enabled   Kind = "reader_enabled"
 	Silent    Kind = "bus_silent"
-	Speaks    Kind = "bus_speaks"
+	Speaks    Kind = "bus_speaks"  // at first, and after a silence
 	Wanted    Kind = "vend_wanted" // somebody stands there: a sale is about to happen
 )
 
@@ -158,10 +158,8 @@ func (d *Decoder) Frame(f Frame) []Event {
 	d.out = nil
 	d.last = f.At
 	if !d.heard || d.silent {
-		if d.silent {
-			d.say(Event{Kind: Speaks})
-		}
 		d.heard, d.silent = true, false
+		d.say(Event{Kind: Speaks})
 	}
 	switch {
 	case f.Master && f.Word == Data:

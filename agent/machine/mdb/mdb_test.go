@@ -54,7 +54,7 @@ func hear(b *bus) map[string][]string {
 		var d Decoder
 		for _, f := range frames {
 			for _, e := range d.Frame(f) {
-				if e.Kind != Wanted && e.Kind != Tubes && e.Kind != Stacker {
+				if e.Kind != Wanted && e.Kind != Tubes && e.Kind != Stacker && e.Kind != Speaks {
 					out[name] = append(out[name], brief(e))
 				}
 			}
