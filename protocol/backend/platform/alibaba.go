@@ -101,3 +101,5 @@ func (p *alibaba) Card(ctx context.Context, k Card) (Status, error) {
 	s.settle()
 	return s, nil
 }
+
+func (x *alibaba) base() *client { return x.c }

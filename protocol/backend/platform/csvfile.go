@@ -234,3 +234,5 @@ func (f *csvFile) Page(context.Context, string) ([]Status, string, error) {
 	}
 	return out, "", nil
 }
+
+func (x *csvFile) base() *client { return x.c }

@@ -137,3 +137,5 @@ func (e *emnify) Card(ctx context.Context, k Card) (Status, error) {
 	s.settle()
 	return s, nil
 }
+
+func (x *emnify) base() *client { return x.c }

@@ -152,3 +152,5 @@ func (g *gsl) Page(ctx context.Context, cursor string) ([]Status, string, error)
 	}
 	return out, strconv.Itoa(page + 1), nil
 }
+
+func (x *gsl) base() *client { return x.c }

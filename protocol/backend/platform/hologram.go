@@ -102,3 +102,5 @@ func (h *hologram) Page(ctx context.Context, cursor string) ([]Status, string, e
 	}
 	return out, next, nil
 }
+
+func (x *hologram) base() *client { return x.c }

@@ -79,3 +79,5 @@ func (h *httpForm) Card(ctx context.Context, k Card) (Status, error) {
 	}
 	return s, nil
 }
+
+func (x *httpForm) base() *client { return x.c }

@@ -94,3 +94,5 @@ func (j *jasper) Card(ctx context.Context, k Card) (Status, error) {
 	}
 	return s, nil
 }
+
+func (x *jasper) base() *client { return x.c }

@@ -145,3 +145,5 @@ func (p *nce) events(ctx context.Context, k Card, s *Status) {
 		}
 	}
 }
+
+func (x *nce) base() *client { return x.c }

@@ -384,3 +384,5 @@ func (o *onelink) Cards(ctx context.Context, list []Card) ([]Status, error) {
 	}
 	return out, nil
 }
+
+func (x *onelink) base() *client { return x.c }

@@ -113,3 +113,5 @@ func (p *soracom) Card(ctx context.Context, k Card) (Status, error) {
 	s.settle()
 	return s, nil
 }
+
+func (x *soracom) base() *client { return x.c }

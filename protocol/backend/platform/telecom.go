@@ -173,3 +173,5 @@ func (t *telecom) Card(ctx context.Context, k Card) (Status, error) {
 	s.settle()
 	return s, err
 }
+
+func (x *telecom) base() *client { return x.c }

@@ -111,3 +111,5 @@ func (u *unicom) Card(ctx context.Context, k Card) (Status, error) {
 	}
 	return u.c.status(), u.c.errorf("details", NoCard, "", "")
 }
+
+func (x *unicom) base() *client { return x.c }
