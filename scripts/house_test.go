@@ -108,10 +108,18 @@ var arrows = map[string][]string{
 	"modem/cmd/modemsim":        {"modem/modemtest"},
 
 	// The other end of the wire: the operator's backend. No device has it.
-	"protocol/schema":              {},
-	"protocol/cmd/consumer":        {"protocol"},
-	"protocol/backend/store":       {"protocol"},
-	"protocol/backend/backendtest": {},
+	"protocol/schema":          {},
+	"protocol/cmd/consumer":    {"protocol"},
+	"protocol/backend/ingest":  {"protocol", "protocol/backend/store"},
+	"protocol/backend/mqtt":    {"protocol/backend/ingest", "protocol/backend/store"},
+	"protocol/backend/amqp":    {"protocol/backend/ingest"},
+	"protocol/backend/webhook": {"protocol/backend/store", "protocol/schema"},
+	"protocol/backend/alerts":  {"protocol/backend/store"},
+	"protocol/backend/receiver": {"protocol", "protocol/backend/alerts", "protocol/backend/amqp", "protocol/backend/ingest", "protocol/backend/mqtt",
+		"protocol/backend/store", "protocol/backend/webhook"},
+	"protocol/cmd/cellwarden-receiver": {"protocol/backend/mqtt", "protocol/backend/receiver", "protocol/backend/store"},
+	"protocol/backend/store":           {"protocol"},
+	"protocol/backend/backendtest":     {},
 }
 
 // top marks what stands above all and wires it together.

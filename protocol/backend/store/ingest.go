@@ -398,11 +398,12 @@ func (in *intake) writeStreams(ctx context.Context) error {
 		{"first_at", "bigint", pick(list, func(l *line) int64 { return l.firstAt })},
 		{"newest", "bigint", pick(list, func(l *line) int64 { return l.newest })},
 		{"gaps", "bigint", pick(list, func(l *line) int64 { return l.gaps })},
+		{"holes", "bigint", pick(list, func(l *line) int64 { return max(0, whole(l.seen.Holes())-l.gaps) })},
 		{"alert_seq", "bigint", pick(list, func(l *line) int64 { return l.alert })},
 		{"blind_seq", "bigint", pick(list, func(l *line) int64 { return l.blind })},
 	}
 	return in.insert(ctx, "stream", `ON CONFLICT (device, ep) DO UPDATE SET seen = excluded.seen, floor = excluded.floor, newest = excluded.newest,
-		gaps = excluded.gaps, alert_seq = excluded.alert_seq, blind_seq = excluded.blind_seq`, cols, nil)
+		gaps = excluded.gaps, holes = excluded.holes, alert_seq = excluded.alert_seq, blind_seq = excluded.blind_seq`, cols, nil)
 }
 
 func (in *intake) writeEvents(ctx context.Context) error {

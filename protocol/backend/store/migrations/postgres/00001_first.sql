@@ -28,6 +28,7 @@ CREATE TABLE stream (
   first_at  bigint NOT NULL,            -- arrival of its first message
   newest    bigint NOT NULL DEFAULT 0,  -- newest trusted wall clock in it
   gaps      bigint NOT NULL DEFAULT 0,  -- messages that gap messages explain
+  holes     bigint NOT NULL DEFAULT 0,  -- numbers that neither came nor are explained by gaps
   alert_seq bigint NOT NULL DEFAULT 0,  -- the newest alert or clear
   blind_seq bigint NOT NULL DEFAULT 0,  -- the newest blind
   PRIMARY KEY (device, ep)
