@@ -224,7 +224,9 @@ func (k *Known) observeModem(o Observation) {
 
 func (k *Known) alive(o Observation) {
 	k.silentRun, k.silentFast, k.internal = 0, 0, 0
-	k.off = stamped[threegpp.PoweredOff]{}
+	if o.At.Mono > k.off.at.Mono { // its own OK came with the order
+		k.off = stamped[threegpp.PoweredOff]{}
+	}
 	if k.opening > 0 {
 		k.opening++
 	}

@@ -4,6 +4,9 @@ import "strings"
 
 // setFacts are what a command that was answered OK has set.
 func setFacts(c *subcommand) []Fact {
+	if switchesOff[c.name] && c.op != "?" && c.op != "=?" {
+		return one(PoweredOff{})
+	}
 	if c.op != "=" {
 		return nil
 	}
@@ -12,6 +15,10 @@ func setFacts(c *subcommand) []Fact {
 	}
 	return credentials(c.name, c.args, true)
 }
+
+// switchesOff are the commands that switch the module off (SIMCom, Quectel,
+// Cinterion, Telit, u-blox, Fibocom and Sequans AT manuals).
+var switchesOff = map[string]bool{"+CPOWD": true, "+QPOWD": true, "^SMSO": true, "#SHDN": true, "#SYSHALT": true, "+CPWROFF": true, "+CPOF": true, "+MSO": true, "+SQNSSHDN": true}
 
 var setters = map[string]func(c *subcommand) []Fact{
 	"+CFUN":        setCFUN,
