@@ -154,7 +154,7 @@ func words(why uplink.Why, err error) string {
 func result(why uplink.Why) string {
 	switch why {
 	case uplink.WhyDNS:
-		return "nxdomain"
+		return "not_resolved" // no such name, or no answer: the probes tell which
 	case uplink.WhyTimeout, uplink.WhyAckTimeout, uplink.WhyPing:
 		return "timeout"
 	case uplink.WhyConnect:
@@ -163,7 +163,9 @@ func result(why uplink.Why) string {
 		return "cert_not_yet_valid"
 	case uplink.WhyBadCert, uplink.WhyCertExpired:
 		return "bad_cert"
-	case uplink.WhyUnavailable, uplink.WhyProtocol, uplink.WhyClientID, uplink.WhyCredentials, uplink.WhyNotAuthorised, uplink.WhyNotTLS, uplink.WhyTLS, uplink.WhyOwnCert:
+	case uplink.WhyClientID, uplink.WhyCredentials, uplink.WhyNotAuthorised, uplink.WhyOwnCert:
+		return "unauthorized"
+	case uplink.WhyUnavailable, uplink.WhyProtocol, uplink.WhyNotTLS, uplink.WhyTLS:
 		return "refused"
 	}
 	return ""

@@ -179,7 +179,7 @@ var Default = Config{
 		// The kernel's names (wwan0), systemd's (wwp…, wwx…), pppd's, RNDIS and ECM
 		// gadgets, Android. Not rmnet_ipa0, which carries the same bytes again.
 		Interfaces: []string{"wwan*", "wwp*", "wwx*", "ppp*", "usb*", "rmnet_data*"},
-		Poll:       Duration(10 * time.Second),
+		Poll:       Duration(5 * time.Second), // an interface that is down is told within it
 		BlockAt:    "never",
 	},
 	Plan: protocol.Plan{Thresholds: []int{80, 95, 100}},

@@ -80,6 +80,11 @@ type Core struct {
 	linkAt    time.Duration
 	reportAt  time.Duration
 	askError  bool // read the error report in the next round
+	askAPN    bool // and the APN
+	lostSeen  diag.Loss
+	whyAt     time.Duration // when the report was last asked for
+	oneWay    oneWay
+	idle      watch
 	identOK   bool
 	modemUp   bool
 	modemSeen string // where one answered, of ModemAt's places; "" never
@@ -437,7 +442,10 @@ func (c *Core) schedule() {
 		qs = append(qs, quickRound...)
 		if c.askError {
 			qs = append(qs, errorRound...)
-			c.askError = false
+			c.askError, c.whyAt = false, now
+		}
+		if c.askAPN && now < c.slowAt {
+			qs = append(qs, "apn")
 		}
 		if c.noCard() {
 			qs = append(qs, "presence")
@@ -445,7 +453,7 @@ func (c *Core) schedule() {
 		if c.askCard && now < c.slowAt {
 			qs = append(qs, "iccid", "imsi")
 		}
-		c.askCard = false
+		c.askCard, c.askAPN = false, false
 		if now >= c.slowAt {
 			qs = append(qs, slowRound...)
 			c.makeRoom()
@@ -463,6 +471,7 @@ func (c *Core) schedule() {
 		c.reportAt = now + c.rarer(c.opt.ReportEvery)
 		c.report()
 	}
+	c.watchIdle()
 	c.scheduleProbes()
 	c.mend()
 }

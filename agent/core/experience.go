@@ -44,6 +44,16 @@ func (c *Core) confirmed(class diag.Code, by string) {
 		said = f.Class
 	}
 	c.tellLearned(said, class, by, true)
+	if class != diag.Healthy {
+		return
+	}
+	// Somebody repaired it and says so: what is known of the fault is over.
+	c.see("hand", diag.Repaired{})
+	if c.standing != nil {
+		c.clear("confirmed", diag.Healthy)
+	}
+	c.pending = nil
+	c.refresh()
 }
 
 // handsNeed is what it takes at least to open a machine and seat a card: what

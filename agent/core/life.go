@@ -177,6 +177,10 @@ func (c *Core) faulty(d diag.Diagnosis) {
 		c.pending = nil
 		return // it was told that these come and go
 	}
+	if f := c.standing; f != nil && f.Verdict == diag.Confirmed && d.Verdict != diag.Confirmed && !c.proved(f) && higher(d.Layer, f.Layer) {
+		c.pending = nil
+		return // what stands has evidence of its own, and nothing shows that it is over
+	}
 	if c.pending == nil || !diag.SameFamily(c.pending.Class, class) {
 		c.pending = &fault{Class: class, Verdict: d.Verdict, Since: c.now}
 		c.dirty = true
@@ -193,6 +197,9 @@ func (c *Core) faulty(d diag.Diagnosis) {
 		c.raise(d)
 	}
 }
+
+// higher reports whether layer a lies above b, so that a fault of b explains it.
+func higher(a, b diag.Layer) bool { return slices.Index(diag.Layers, a) > slices.Index(diag.Layers, b) }
 
 // tellUnstable says once more of the standing fault that it comes and goes with
 // others, which are not told any more.

@@ -110,6 +110,9 @@ func (c *Core) inDoubt() bool {
 	case diag.LayerRadio, diag.LayerRegistration, diag.LayerSession, diag.LayerPath, diag.LayerService:
 		return true // probeable: the interface still has its address, so ask
 	}
+	if c.oneWay.stands(c.now.Mono) || c.known.Unproved() {
+		return true
+	}
 	if c.uplink.OverData && c.uplink.State == "connected" {
 		return false
 	}

@@ -32,7 +32,8 @@ const scenarioDir = "../testdata/scenarios"
 // the agent concludes. One goroutine, one queue ordered by time, a virtual clock.
 //
 // The world section has lines "time thing ...": the net (net third_party=timeout),
-// the uplink (uplink connected | uplink down timeout), bytes that move (move rx tx),
+// the uplink (uplink connected | uplink down timeout), the data interface
+// (iface up | down | gone), bytes that move (move rx tx),
 // commands from the backend (plan {...}, sim_status {...}, neighbours {...}), a
 // restart of the agent (restart, kill) or the board (reboot), a step of the wall
 // clock (clock TIME | clock untrusted), what somebody says the fault was (confirm
@@ -105,6 +106,7 @@ type world struct {
 	rx, tx  uint64
 	index   int
 	addr    string
+	iface   string // "", up, down or gone
 	kept    map[string][]byte
 	seen    []string
 	pending []timed
@@ -320,6 +322,8 @@ func (w *world) happen(line string) {
 			w.t.Fatalf("%s: move %q", w.sc.Name, rest)
 		}
 		w.rx, w.tx = w.rx+rx, w.tx+tx
+	case "iface": // iface up | down | gone: the data interface of the host
+		w.iface = rest
 	case "addr":
 		w.addr = strings.TrimPrefix(rest, "none")
 	case "plan", "sim_status", "neighbours":
@@ -407,8 +411,14 @@ func (w *world) step(ev Event) {
 			w.later(d, func() Event { return ProbeDone{At{w.instant()}, r, e.Spec.Cost} })
 		case LookAtLinks:
 			w.later(0, func() Event {
-				return Links{At{w.instant()}, []meter.Reading{{At: w.instant(), Interface: "wwan0", Index: w.index, RxBytes: w.rx, TxBytes: w.tx, Bits: 64}},
-					diag.Interface{Name: "wwan0", Present: true, Up: true, Addr: w.addr}}
+				if w.iface == "gone" {
+					return Links{At{w.instant()}, nil, diag.Interface{}}
+				}
+				i := diag.Interface{Name: "wwan0", Present: true, Up: w.iface != "down"}
+				if i.Up {
+					i.Addr = w.addr
+				}
+				return Links{At{w.instant()}, []meter.Reading{{At: w.instant(), Interface: "wwan0", Index: w.index, RxBytes: w.rx, TxBytes: w.tx, Bits: 64}}, i}
 			})
 		case TakeStock:
 			w.step(Stock{At: At{w.instant()}})

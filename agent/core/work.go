@@ -49,6 +49,7 @@ func (c *Core) noticed(fact any) {
 
 func (c *Core) afterRound(RoundDone) {
 	c.judge()
+	c.askWhy()
 	if len(c.askers) > 0 && !c.probes.running && len(c.probes.queue) == 0 && c.probes.due() > c.now.Mono {
 		c.answerAskers()
 	}
@@ -195,6 +196,7 @@ func (c *Core) links(e Links) {
 }
 
 func (c *Core) move(r meter.Reading) {
+	c.oneWay.look(c.now.Mono, r)
 	if n := len(c.traffic); n > 0 && (c.traffic[n-1].index != r.Index || c.traffic[n-1].rx > r.RxBytes || c.traffic[n-1].tx > r.TxBytes) {
 		c.traffic = nil
 	}

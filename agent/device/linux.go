@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"crypto/x509"
 	"os"
 	"time"
 
@@ -108,6 +109,14 @@ func probeOver(cfg config.Config, iface func() string, env func(iface string) pr
 			return diag.ProbeResult{Probe: s.Probe, Target: s.Target, Host: s.Host, Result: probe.NotSent, Detail: "no data interface"}
 		}
 		env := env(over)
+		if s.Target == probe.Own && cfg.Uplink.CAFile != "" {
+			// The own service is trusted as the uplink trusts it; read anew, as there.
+			pem, err := os.ReadFile(cfg.Uplink.CAFile)
+			env.RootCAs = x509.NewCertPool()
+			if err != nil || !env.RootCAs.AppendCertsFromPEM(pem) {
+				return diag.ProbeResult{Probe: s.Probe, Target: s.Target, Host: s.Host, Result: probe.NotSent, Detail: "uplink.ca_file cannot be read"}
+			}
+		}
 		for _, full := range specs {
 			if full.Probe == s.Probe && full.Target == s.Target && full.Host == s.Host {
 				return probe.Run(ctx, env, full)

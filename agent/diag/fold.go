@@ -65,6 +65,9 @@ func (k *Known) Observe(o Observation) {
 	case Disturbance:
 		k.disturb(o, f)
 		return
+	case Repaired:
+		k.repaired()
+		return
 	case Interface:
 		k.observeInterface(o, f)
 		return

@@ -8,7 +8,7 @@ import (
 func (k *sight) pathGates() (path, service GateState) {
 	path, service = GateUnknown, GateUnknown
 	u := k.plane
-	third, own := u.lastOK("third_party"), u.lastOK("own")
+	third, own := u.lastOK("third_party"), u.ownOK()
 	switch {
 	case u.redirect != nil, u.portal != nil, u.capped != nil && own != yes, third == yes && own == no && k.slowedPlan():
 		return GateFailed, GateMasked
@@ -66,7 +66,7 @@ func (k *sight) pathGates() (path, service GateState) {
 func (k *sight) pathTrouble() bool { return k.plane.unanswered > 0 || k.pingsLost() }
 
 // serviceWorks: the own service answered last, and not by chance.
-func (k *sight) serviceWorks() bool { return k.plane.lastOK("own") == yes && !k.comesAndGoes() }
+func (k *sight) serviceWorks() bool { return k.plane.ownOK() == yes && !k.comesAndGoes() }
 
 // A line on which a third of what is asked is lost, both ways and in turns, does
 // not work because its last try did.
@@ -121,7 +121,7 @@ func (k *sight) pathRules(h *hits) {
 		return // without a session nothing can pass: that is no news of its own
 	}
 	u := k.plane
-	third, own := u.lastOK("third_party"), u.lastOK("own")
+	third, own := u.lastOK("third_party"), u.ownOK()
 	pingOK, modemBad, dns, times := k.moduleProbes()
 	switch {
 	case u.capped != nil && own != yes:

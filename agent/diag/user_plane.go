@@ -119,13 +119,15 @@ func (k *Known) userPlane() userPlane {
 			}
 		case "cert_not_yet_valid":
 			u.clock = &p
+		case "unauthorized":
+			u.loginRefused = u.loginRefused || p.Target == "own"
 		}
 		if good {
 			u.ok[p.Target]++
 			switch p.Probe {
 			case "broker": // a session with the service is more than a handshake
 				if p.Target == "own" {
-					u.badCert = nil
+					u.badCert, u.loginRefused = nil, false
 				}
 				if u.clock != nil && u.clock.Target == p.Target {
 					u.clock = nil
@@ -160,7 +162,6 @@ func (k *Known) userPlane() userPlane {
 	}
 	u.slowConnects = state["tls/third_party"] != "ok" && state["http/third_party"] != "ok" && slow(u.last["third_party"]) &&
 		u.last["own"].Result == "timeout" && state["tcp/own"] != "timeout"
-	u.loginRefused = u.last["own"].Result == "unauthorized"
 	if r, asked := state["dns/carrier"]; asked && r != "ok" {
 		u.namesDead = state["tcp/third_party"] == "ok" && state["tls/third_party"] != "ok" && state["http/third_party"] != "ok" && state["dns/own"] != "ok" &&
 			state["dns/third_party"] != "ok"
@@ -231,7 +232,7 @@ func roundCap(detail string) bool {
 // did not answer, is still turned down for what its certificate says: that a
 // port opens afterwards takes nothing back.
 func (u userPlane) refusedAsFalse() bool {
-	return u.badCert != nil || u.clock != nil && (u.clock.Target == "own" || u.lastOK("own") != yes)
+	return u.badCert != nil || u.clock != nil && (u.clock.Target == "own" || u.ownOK() != yes)
 }
 
 // answered reports whether the target's newest result is an answer, although
@@ -252,4 +253,13 @@ func (u userPlane) lastOK(target string) tri {
 		return unknown
 	}
 	return triOf(p.Result == "ok")
+}
+
+// ownOK is lastOK of the own service; a port that opens is no service that lets
+// us in.
+func (u userPlane) ownOK() tri {
+	if u.loginRefused {
+		return no
+	}
+	return u.lastOK("own")
 }

@@ -55,7 +55,7 @@ var kinds = func() map[string]reflect.Type {
 	for name, f := range map[string]any{
 		"port": diag.Port{}, "disturbance": diag.Disturbance{}, "interface": diag.Interface{}, "probe_result": diag.ProbeResult{},
 		"traffic": diag.Traffic{}, "usage": diag.Usage{}, "plan": diag.PlanFact{}, "sim_status": diag.SIMStatusFact{},
-		"neighbours": diag.NeighboursFact{}, "last_good": diag.LastGood{}, "settings": diag.Settings{}, "history": diag.History{},
+		"neighbours": diag.NeighboursFact{}, "last_good": diag.LastGood{}, "settings": diag.Settings{}, "history": diag.History{}, "repaired": diag.Repaired{},
 		Now: struct{}{},
 	} {
 		if _, taken := m[name]; taken {
