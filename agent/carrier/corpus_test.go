@@ -54,3 +54,12 @@ func TestMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestUnseenTexts: the second set.
+func TestUnseenTexts(t *testing.T) {
+	for _, m := range loadMessages(t, "testdata/unseen.txt") {
+		if got := Classify(m.from, m.text); !slices.Contains(m.want, got) {
+			t.Errorf("line %d: %s, want %s: %s", m.line, got, m.want, m.text)
+		}
+	}
+}

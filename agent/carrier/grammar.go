@@ -17,7 +17,8 @@ type reading struct {
 	warned   bool // a stop that will come, or may
 	denied   bool // a stop that has not come
 	promised bool // a return that will come: so something is stopped now
-	cannot   int  // the clause that says what cannot be done now, -1 without
+	pending  *event
+	cannot   int // the clause that says what cannot be done now, -1 without
 }
 
 // aspect is when a thing is, at one place of a clause: the signs before it.
@@ -53,7 +54,7 @@ func (a *aspect) sign(t token) {
 		a.neg = true
 	case t.is(rAfter):
 		a.after = true
-	case t.is(rAsk):
+	case t.is(rAsk), t.is(rOffer) && !a.past:
 		a.ask = true
 	case t.is(rCause):
 		a.cause = true
@@ -132,11 +133,13 @@ func (r *reading) clause(i int, a aspect, foreign role, spent bool) aspect {
 			if a.open() && foreign == 0 {
 				r.cannot = i
 			}
-		case t.is(rSlow) || t.is(rDown) && a.rate:
-			if a.real() || a.open() && (spent || a.cause) {
+		case t.is(rSlow) || t.is(rDown) && (a.rate || said(rest, rRate)):
+			switch {
+			case a.real() || a.open() && (spent || a.cause):
 				add(rSlow, t)
-			} else if !a.real() {
-				r.warned = r.warned || a.future || a.cond
+			case a.future || a.cond:
+				r.warned = true
+				r.pending = &event{rSlow, i, t.at}
 			}
 		case t.is(rBack) || t.is(rOpen) && r.opens(i, c):
 			r.back(c, t, a, spent, add)
@@ -150,6 +153,10 @@ func (r *reading) clause(i int, a aspect, foreign role, spent bool) aspect {
 			}
 			add(rPaid, t)
 			a.past = true
+		}
+		if t.is(rEffect) && a.past && !a.stopAhead && r.pending != nil && r.clauses[r.pending.clause].sentence == c.sentence && foreign == 0 {
+			r.events = append(r.events, *r.pending) // what will be, and has taken effect
+			r.pending = nil
 		}
 		if t.is(rBecomes) {
 			a.becomes, a.past = true, true
@@ -188,6 +195,10 @@ func (r *reading) stop(c *clause, t token, rest []token, a aspect, spent bool, a
 		}
 	}
 	latin := letter(c.text, t.at)
+	named := false // 欠费停机: the reason stands before it as one word, and nothing follows
+	for _, x := range c.tokens {
+		named = named || x.end == t.at && x.is(rArrears|rQuota|rExpired|rAdmin|rIMEI) && t.end == len(c.text)
+	}
 	switch {
 	case t.is(rStopBase):
 		if a.real() && strings.HasSuffix(strings.TrimSpace(c.text[:t.at]), "had to") {
@@ -206,7 +217,7 @@ func (r *reading) stop(c *clause, t token, rest []token, a aspect, spent bool, a
 		return
 	case a.effect && !a.after, a.real():
 	case t.is(rDead) && a.open():
-	case a.open() && (a.cause || spent || a.becomes):
+	case a.open() && (a.cause || spent || a.becomes || named):
 	case a.open() && latin && c.before(t.at)&rMine != 0 && strings.HasSuffix(t.word(c), "ed"):
 	default:
 		r.warned = r.warned || a.after
@@ -246,6 +257,16 @@ func (r *reading) opens(i int, c *clause) bool {
 		return true
 	}
 	return i > 0 && r.clauses[i-1].sentence == c.sentence && r.clauses[i-1].has(rMine|rStop|rPaid|rArrears)
+}
+
+// said reports whether one of tokens has role r.
+func said(tokens []token, r role) bool {
+	for _, t := range tokens {
+		if t.is(r) {
+			return true
+		}
+	}
+	return false
 }
 
 func (t token) word(c *clause) string { return c.text[t.at:t.end] }
@@ -322,7 +343,12 @@ func (r *reading) reasons(i int, e event) []token {
 	c := &r.clauses[i]
 	var before, behind []token
 	a := aspect{}
+	// The credit or the balance that is used up is no data that are.
+	money := c.has(rArrears) && !strings.Contains(c.text, "流量") && !strings.Contains(c.text, "data")
 	for _, t := range c.tokens {
+		if money && t.is(rQuota) {
+			continue
+		}
 		if t.is(rArrears | rArrearsWeak | rQuota | rQuotaWeak | rExpired | rAdmin | rIMEI | rPack) {
 			unreal := a.cond || a.purpose || a.future && t.is(rArrears|rQuota|rExpired|rIMEI)
 			if !unreal && (i < e.clause || i == e.clause && t.at <= e.at) {

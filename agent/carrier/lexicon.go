@@ -43,6 +43,7 @@ const (
 	rAfter
 	rPurpose
 	rAsk
+	rOffer // asks, unless something has happened before it in the clause
 	rNeg
 	rNotYet
 	rQuery
@@ -51,6 +52,7 @@ const (
 	rVAS   // another service
 	rSide  // beside the data: calls, texts
 	rNet   // the network
+	rGrid  // the network as a word: its works, no other service
 	rDesk  // the operator's own systems
 	rMine  // this line, its card or its data
 	rPack
@@ -77,8 +79,8 @@ var roleNames = map[string]role{
 	"stop": rStop, "stop_base": rStopBase, "limit": rLimit, "gone": rGone, "dead": rDead, "cannot": rCannot,
 	"slow": rSlow, "rate": rRate, "down": rDown, "back": rBack, "open": rOpen, "paid": rPaid, "active": rActive,
 	"past": rPast, "effect": rEffect, "becomes": rBecomes, "future": rFuture, "cond": rCond, "after": rAfter,
-	"purpose": rPurpose, "ask": rAsk, "neg": rNeg, "notyet": rNotYet, "query": rQuery, "cause": rCause,
-	"other": rOther, "vas": rVAS, "side": rSide, "net": rNet, "desk": rDesk, "mine": rMine, "pack": rPack,
+	"purpose": rPurpose, "ask": rAsk, "offer": rOffer, "neg": rNeg, "notyet": rNotYet, "query": rQuery, "cause": rCause,
+	"other": rOther, "vas": rVAS, "side": rSide, "net": rNet, "grid": rGrid, "desk": rDesk, "mine": rMine, "pack": rPack,
 	"arrears": rArrears, "arrears_weak": rArrearsWeak, "quota": rQuota, "quota_weak": rQuotaWeak,
 	"expired": rExpired, "admin": rAdmin, "imei": rIMEI,
 	"otp": rOTP, "hoax": rHoax, "notyours": rNotYours, "nocut": rNoCut, "work": rWork, "upgrade": rUpgrade,

@@ -117,7 +117,7 @@ func (r *reading) works() bool {
 	}
 	for i := range r.clauses {
 		c := &r.clauses[i]
-		if c.has(rWork) || c.has(rUpgrade) && c.has(rNet) {
+		if c.has(rWork) || c.has(rUpgrade) && c.has(rNet|rGrid) {
 			return true
 		}
 	}
