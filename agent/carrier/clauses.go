@@ -43,6 +43,8 @@ func (l lexicon) split(s string) []clause {
 		if body := strings.TrimSpace(s[start:end]); body != "" {
 			c := clause{text: body, sentence: sentence, tokens: l.scan(body), asked: next > end && strings.HasPrefix(s[end:], "?") || strings.HasPrefix(s[end:], "？")}
 			c.tokens = append(c.tokens, debt(body)...)
+			c.tokens = append(c.tokens, speedOf(body)...)
+			c.tokens = append(c.tokens, c.reasonsInParts()...)
 			out = append(out, c)
 		}
 		if ends {
@@ -93,14 +95,75 @@ func inFigure(s string, i, size int) bool {
 	return digit(i+size) && (digit(i-1) || strings.HasPrefix(s[i:], ":") || strings.HasPrefix(s[i:], "：")) || sign
 }
 
+// reasonsInParts finds the reasons that a noun and its verb tell together: for
+// each verb the nearest noun of the clause decides, one before it first. A verb
+// that is itself in a list of reasons keeps that where no noun says other.
+func (c *clause) reasonsInParts() []token {
+	var out []token
+	for i, v := range c.tokens {
+		unpaid := v.is(vPay) && c.before(v.at)&(rNotYet|rNeg) != 0
+		if !unpaid && !v.is(vLack|vFull|vOver|vMismatch) {
+			continue
+		}
+		noun := c.noun(i)
+		var why role
+		switch {
+		case unpaid && noun&nMoney != 0:
+			why = rArrears
+		case v.is(vMismatch) && noun&nDevice != 0:
+			why = rIMEI
+		case v.is(vLack|vFull) && noun&nMoney != 0:
+			why = rArrears
+		case v.is(vLack|vFull) && noun&nData != 0:
+			why = rQuota
+		case v.is(vOver) && noun&nTerm != 0:
+			why = rExpired
+		case v.is(vOver) && noun&nMoney != 0:
+			why = rArrears
+		}
+		if why == 0 || v.is(why) {
+			continue
+		}
+		c.tokens[i].roles &^= rArrears | rQuota | rExpired
+		out = append(out, token{why, v.at, v.end})
+	}
+	return out
+}
+
+// noun gives the role of the noun that the verb at token i belongs to.
+func (c *clause) noun(i int) role {
+	const nouns = nMoney | nData | nTerm | nDevice
+	for j := i; j >= 0; j-- {
+		if n := c.tokens[j].roles & nouns; n != 0 {
+			return n
+		}
+	}
+	for _, t := range c.tokens[i:] {
+		if n := t.roles & nouns; n != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
 // balanceNear is how many bytes behind the word for a balance its figure is
 // looked for: 余额为人民币, "balance is currently".
 const balanceNear = 24
 
+// speedOf finds a speed in figures: said of the line it is one that was set.
+func speedOf(s string) []token {
+	for _, unit := range [...]string{"kbps", "mbps", "kb/s", "mb/s", "kbit/s", "mbit/s"} {
+		if at := strings.Index(s, unit); at > 0 && (s[at-1] == ' ' || s[at-1] >= '0' && s[at-1] <= '9') {
+			return []token{{rDown, at, at + len(unit)}}
+		}
+	}
+	return nil
+}
+
 // debt finds a balance of nothing or less (余额为-3.20元, "balance is 0.00"): a
 // reason that no word tells.
 func debt(s string) []token {
-	for _, name := range [...]string{"余额", "balance"} {
+	for name, why := range map[string]role{"余额": rArrears, "balance": rArrears, "剩余流量": rQuota, "流量剩余": rQuota, "可用流量": rQuota} {
 		before, after, ok := strings.Cut(s, name)
 		if !ok {
 			continue
@@ -115,7 +178,7 @@ func debt(s string) []token {
 		}
 		figure := strings.TrimRight(strings.Replace(after[at:end], "-", "", strings.Count(after[at:end], "-")-1), ".")
 		if v, err := strconv.ParseFloat(figure, 64); err == nil && v <= 0 {
-			return []token{{rArrears, len(before), len(before) + len(name)}}
+			return []token{{why, len(before), len(before) + len(name)}}
 		}
 	}
 	return nil

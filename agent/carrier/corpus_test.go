@@ -55,11 +55,13 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestUnseenTexts: the second set.
+// TestUnseenTexts: the sets that were written after the grammar.
 func TestUnseenTexts(t *testing.T) {
-	for _, m := range loadMessages(t, "testdata/unseen.txt") {
-		if got := Classify(m.from, m.text); !slices.Contains(m.want, got) {
-			t.Errorf("line %d: %s, want %s: %s", m.line, got, m.want, m.text)
+	for _, file := range []string{"testdata/unseen.txt", "testdata/unseen2.txt"} {
+		for _, m := range loadMessages(t, file) {
+			if got := Classify(m.from, m.text); !slices.Contains(m.want, got) {
+				t.Errorf("%s:%d: %s, want %s: %s", file, m.line, got, m.want, m.text)
+			}
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package carrier
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // event is one thing that a message says has happened, by clause and place.
 type event struct {
@@ -18,6 +21,7 @@ type reading struct {
 	denied   bool // a stop that has not come
 	promised bool // a return that will come: so something is stopped now
 	pending  *event
+	now      int // the clause being read
 	cannot   int // the clause that says what cannot be done now, -1 without
 }
 
@@ -116,6 +120,7 @@ func subject(c *clause) role {
 // clause reads clause i and returns its signs at its end.
 func (r *reading) clause(i int, a aspect, foreign role, spent bool) aspect {
 	c := &r.clauses[i]
+	r.now = i
 	if c.asked {
 		a.cond = true
 	}
@@ -216,6 +221,7 @@ func (r *reading) stop(c *clause, t token, rest []token, a aspect, spent bool, a
 		r.warned = true
 		return
 	case a.effect && !a.after, a.real():
+	case len(c.text) == t.end-t.at && r.after("status", "状态"):
 	case t.is(rDead) && a.open():
 	case a.open() && (a.cause || spent || a.becomes || named):
 	case a.open() && latin && c.before(t.at)&rMine != 0 && strings.HasSuffix(t.word(c), "ed"):
@@ -257,6 +263,17 @@ func (r *reading) opens(i int, c *clause) bool {
 		return true
 	}
 	return i > 0 && r.clauses[i-1].sentence == c.sentence && r.clauses[i-1].has(rMine|rStop|rPaid|rArrears)
+}
+
+// after reports whether the clause before the one being read ends with one of
+// words: "Status: suspended".
+func (r *reading) after(words ...string) bool {
+	for _, w := range words {
+		if r.now > 0 && strings.HasSuffix(r.clauses[r.now-1].text, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // said reports whether one of tokens has role r.
@@ -343,12 +360,7 @@ func (r *reading) reasons(i int, e event) []token {
 	c := &r.clauses[i]
 	var before, behind []token
 	a := aspect{}
-	// The credit or the balance that is used up is no data that are.
-	money := c.has(rArrears) && !strings.Contains(c.text, "流量") && !strings.Contains(c.text, "data")
 	for _, t := range c.tokens {
-		if money && t.is(rQuota) {
-			continue
-		}
 		if t.is(rArrears | rArrearsWeak | rQuota | rQuotaWeak | rExpired | rAdmin | rIMEI | rPack) {
 			unreal := a.cond || a.purpose || a.future && t.is(rArrears|rQuota|rExpired|rIMEI)
 			if !unreal && (i < e.clause || i == e.clause && t.at <= e.at) {
@@ -359,5 +371,6 @@ func (r *reading) reasons(i int, e event) []token {
 		}
 		a.sign(t)
 	}
+	slices.SortStableFunc(before, func(a, b token) int { return b.at - a.at })
 	return append(before, behind...)
 }

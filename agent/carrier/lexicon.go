@@ -63,6 +63,16 @@ const (
 	rExpired
 	rAdmin
 	rIMEI
+	// A noun, and what became of it: together in a clause they tell a reason.
+	nMoney
+	nData
+	nTerm
+	nDevice
+	vLack
+	vPay // lacks where it is denied
+	vFull
+	vOver
+	vMismatch
 	rOTP
 	rHoax
 	rNotYours
@@ -83,6 +93,8 @@ var roleNames = map[string]role{
 	"other": rOther, "vas": rVAS, "side": rSide, "net": rNet, "grid": rGrid, "desk": rDesk, "mine": rMine, "pack": rPack,
 	"arrears": rArrears, "arrears_weak": rArrearsWeak, "quota": rQuota, "quota_weak": rQuotaWeak,
 	"expired": rExpired, "admin": rAdmin, "imei": rIMEI,
+	"n_money": nMoney, "n_data": nData, "n_term": nTerm, "n_device": nDevice,
+	"v_pay": vPay, "v_lack": vLack, "v_full": vFull, "v_over": vOver, "v_mismatch": vMismatch,
 	"otp": rOTP, "hoax": rHoax, "notyours": rNotYours, "nocut": rNoCut, "work": rWork, "upgrade": rUpgrade,
 	"advert": rAdvert, "warn": rWarn, "skip": rSkip,
 }
@@ -164,13 +176,29 @@ func (l lexicon) at(s string, i int, first rune) word {
 			continue
 		}
 		end := i + len(w.text)
-		if letter(s, i) && i > 0 && letter(s, i-1) && s[i] != '\'' || !w.open && letter(s, end-1) && letter(s, end) {
+		if w.roles&rDead != 0 && utf8.RuneCountInString(w.text) == 2 && l.longer(s, i+size(first)) {
+			continue // 已停 in 已停机: that is a word of its own
+		}
+		if letter(s, i) && i > 0 && letter(s, i-1) && s[i] != '\'' || !w.open && letter(s, end-1) && (letter(s, end) || end+1 < len(s) && s[end] == '\'' && s[end+1] == 't') {
 			continue
 		}
 		return w
 	}
 	return word{}
 }
+
+// longer reports whether a word for a stop of several characters begins at i.
+func (l lexicon) longer(s string, i int) bool {
+	first, _ := utf8.DecodeRuneInString(s[i:])
+	for _, w := range l[first] {
+		if w.roles&(rStop|rGone) != 0 && strings.HasPrefix(s[i:], w.text) && utf8.RuneCountInString(w.text) > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+func size(r rune) int { return utf8.RuneLen(r) }
 
 // letter reports whether a Latin letter or figure stands at i.
 func letter(s string, i int) bool {
