@@ -98,6 +98,9 @@ func (l lexicon) read(text string) *reading {
 // names it; the operator's own systems and the network only where they stand
 // before what is said.
 func subject(c *clause) role {
+	if strings.Contains(c.text, "on your account") && strings.ContainsAny(c.text, "0123456789") {
+		return rOther // one of several lines
+	}
 	for _, t := range c.tokens {
 		switch {
 		case t.is(rOther | rVAS):
@@ -153,7 +156,7 @@ func (r *reading) clause(i int, a aspect, foreign role, spent bool) aspect {
 				add(rBack, t)
 			}
 		case t.is(rPaid):
-			if followed(c, t, "后", "之后") || a.cond || a.future || a.purpose || a.ask {
+			if followed(c, t, "后", "之后") || a.cond || a.future || a.purpose || a.ask || a.neg || a.notYet || c.has(rIgnore) {
 				break
 			}
 			add(rPaid, t)
@@ -198,6 +201,9 @@ func (r *reading) stop(c *clause, t token, rest []token, a aspect, spent bool, a
 		if x.is(rStop) {
 			break
 		}
+	}
+	if c.has(rPack) && !c.has(rMine) && !strings.ContainsAny(t.word(c), "机网卡号话") {
+		return // what was bought besides has ended
 	}
 	latin := letter(c.text, t.at)
 	named := false // 欠费停机: the reason stands before it as one word, and nothing follows
@@ -302,8 +308,10 @@ func followed(c *clause, t token, tails ...string) bool {
 // stands under a condition or only comes tells nothing. A word that names no
 // reason by itself (pay, next month) counts where nothing better is found.
 func (r *reading) why(e event) Meaning {
-	if e.what == rGone {
-		return StopExpired
+	for _, x := range r.events {
+		if x.what == rGone {
+			return StopExpired
+		}
 	}
 	var order []int
 	here := r.clauses[e.clause].sentence
@@ -342,6 +350,10 @@ func (r *reading) why(e event) Meaning {
 				weak = StopQuota
 			case t.is(rArrearsWeak):
 				weak = StopArrears
+			case t.is(rExpiredWeak):
+				weak = StopExpired
+			case t.is(rAdminWeak):
+				weak = StopAdmin
 			}
 		}
 	}
@@ -361,7 +373,7 @@ func (r *reading) reasons(i int, e event) []token {
 	var before, behind []token
 	a := aspect{}
 	for _, t := range c.tokens {
-		if t.is(rArrears | rArrearsWeak | rQuota | rQuotaWeak | rExpired | rAdmin | rIMEI | rPack) {
+		if t.is(rArrears | rArrearsWeak | rQuota | rQuotaWeak | rExpired | rExpiredWeak | rAdmin | rAdminWeak | rIMEI | rPack) {
 			unreal := a.cond || a.purpose || a.future && t.is(rArrears|rQuota|rExpired|rIMEI)
 			if !unreal && (i < e.clause || i == e.clause && t.at <= e.at) {
 				before = append([]token{t}, before...)

@@ -47,6 +47,7 @@ const (
 	rNeg
 	rNotYet
 	rQuery
+	rIgnore // if it is already so
 	rCause
 	rOther // another number
 	rVAS   // another service
@@ -61,7 +62,9 @@ const (
 	rQuota
 	rQuotaWeak
 	rExpired
+	rExpiredWeak
 	rAdmin
+	rAdminWeak
 	rIMEI
 	// A noun, and what became of it: together in a clause they tell a reason.
 	nMoney
@@ -89,10 +92,10 @@ var roleNames = map[string]role{
 	"stop": rStop, "stop_base": rStopBase, "limit": rLimit, "gone": rGone, "dead": rDead, "cannot": rCannot,
 	"slow": rSlow, "rate": rRate, "down": rDown, "back": rBack, "open": rOpen, "paid": rPaid, "active": rActive,
 	"past": rPast, "effect": rEffect, "becomes": rBecomes, "future": rFuture, "cond": rCond, "after": rAfter,
-	"purpose": rPurpose, "ask": rAsk, "offer": rOffer, "neg": rNeg, "notyet": rNotYet, "query": rQuery, "cause": rCause,
+	"purpose": rPurpose, "ask": rAsk, "offer": rOffer, "neg": rNeg, "notyet": rNotYet, "query": rQuery, "ignore": rIgnore, "cause": rCause,
 	"other": rOther, "vas": rVAS, "side": rSide, "net": rNet, "grid": rGrid, "desk": rDesk, "mine": rMine, "pack": rPack,
 	"arrears": rArrears, "arrears_weak": rArrearsWeak, "quota": rQuota, "quota_weak": rQuotaWeak,
-	"expired": rExpired, "admin": rAdmin, "imei": rIMEI,
+	"expired": rExpired, "expired_weak": rExpiredWeak, "admin": rAdmin, "admin_weak": rAdminWeak, "imei": rIMEI,
 	"n_money": nMoney, "n_data": nData, "n_term": nTerm, "n_device": nDevice,
 	"v_pay": vPay, "v_lack": vLack, "v_full": vFull, "v_over": vOver, "v_mismatch": vMismatch,
 	"otp": rOTP, "hoax": rHoax, "notyours": rNotYours, "nocut": rNoCut, "work": rWork, "upgrade": rUpgrade,
