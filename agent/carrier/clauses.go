@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -44,7 +45,9 @@ func (l lexicon) split(s string) []clause {
 			c := clause{text: body, sentence: sentence, tokens: l.scan(body), asked: next > end && strings.HasPrefix(s[end:], "?") || strings.HasPrefix(s[end:], "？")}
 			c.tokens = append(c.tokens, debt(body)...)
 			c.tokens = append(c.tokens, speedOf(body)...)
+			slices.SortStableFunc(c.tokens, func(a, b token) int { return a.at - b.at })
 			c.tokens = append(c.tokens, c.reasonsInParts()...)
+			slices.SortStableFunc(c.tokens, func(a, b token) int { return a.at - b.at })
 			out = append(out, c)
 		}
 		if ends {

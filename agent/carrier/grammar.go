@@ -18,6 +18,7 @@ type reading struct {
 	events   []event
 	all      role // the roles of all words
 	warned   bool // a stop that will come, or may
+	slow     bool // slower, as a plain fact: a stop of speed where the plan is told to be used up
 	denied   bool // a stop that has not come
 	promised bool // a return that will come: so something is stopped now
 	pending  *event
@@ -148,6 +149,8 @@ func (r *reading) clause(i int, a aspect, foreign role, spent bool) aspect {
 			case a.future || a.cond:
 				r.warned = true
 				r.pending = &event{rSlow, i, t.at}
+			case a.open() && t.is(rSlow):
+				r.slow = true
 			}
 		case t.is(rBack) || t.is(rOpen) && r.opens(i, c):
 			r.back(c, t, a, spent, add)
@@ -227,7 +230,7 @@ func (r *reading) stop(c *clause, t token, rest []token, a aspect, spent bool, a
 		r.warned = true
 		return
 	case a.effect && !a.after, a.real():
-	case len(c.text) == t.end-t.at && r.after("status", "状态"):
+	case t.at == 0 && r.after("status", "状态"):
 	case t.is(rDead) && a.open():
 	case a.open() && (a.cause || spent || a.becomes || named):
 	case a.open() && latin && c.before(t.at)&rMine != 0 && strings.HasSuffix(t.word(c), "ed"):
@@ -362,6 +365,8 @@ func (r *reading) why(e event) Meaning {
 		return strong
 	case weak != "":
 		return weak
+	case r.clauses[e.clause].before(e.at)&rOffer != 0:
+		return StopAdmin // 办理停机: somebody asked for it
 	}
 	return Stop
 }

@@ -82,6 +82,9 @@ func (r *reading) meaning() Meaning {
 	if r.works() {
 		return Outage
 	}
+	if r.slow && r.stated(StopQuota) {
+		return Slow
+	}
 	// No word for a stop, and yet one: what cannot be done, or what will come
 	// back, with a reason that stands.
 	at := r.cannot
@@ -117,7 +120,7 @@ func (r *reading) works() bool {
 	}
 	for i := range r.clauses {
 		c := &r.clauses[i]
-		if c.has(rWork) || c.has(rUpgrade) && c.has(rNet|rGrid) {
+		if !c.has(rPurpose) && (c.has(rWork) || c.has(rUpgrade) && c.has(rNet|rGrid)) {
 			return true
 		}
 	}
