@@ -175,6 +175,9 @@ func (r *reading) clause(i int, a aspect, foreign role, spent bool) aspect {
 		if t.is(rStop) {
 			a.stopAhead = true
 		}
+		if strings.Contains(t.word(c), "已") {
+			a.past = true // the sign is inside of the word: 流量已超
+		}
 		a.sign(t)
 	}
 	return a
