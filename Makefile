@@ -47,7 +47,7 @@ sbom: ## bill of materials and licences of every target into dist/
 RACED := agent agent/board agent/cli agent/demo agent/device agent/flash agent/localapi agent/localapi/view agent/metertest agent/outbox \
 	agent/probe agent/text agent/update/install agent/update/launch agent/uplink agent/wayout agent/web agent/web/access agent/worker agent/machine/line \
 	modem modem/at modem/cmd/modemsim modem/modemtest protocol/backend/platform modem/transcript \
-	protocol/backend/receiver protocol/backend/store
+	protocol/backend/receiver protocol/backend/store protocol/backend/webhook
 
 test: ## everything, after installing what the tests use (needs root for that)
 	@scripts/test-deps.sh
