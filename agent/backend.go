@@ -42,6 +42,7 @@ func (b *backend) PutEvent(ctx context.Context, e localapi.Event, durable bool) 
 		happened, _ := time.Parse(time.RFC3339, e.At) // checked by the API; zero is now
 		b.loop.tokens[token] = answer
 		b.loop.step(core.Handed{At: b.loop.at(), Token: token, Event: body, Durable: durable, Happened: happened})
+		b.loop.handedSale(body)
 	})
 	if err != nil {
 		return localapi.Receipt{}, err

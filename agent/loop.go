@@ -79,6 +79,9 @@ type loop struct {
 	saved       map[string]error // last result of each persist
 	troubles    troubles
 	uplink      uplinkView
+	machine     room
+	updateFrom  int // minutes of the day of update.window; both 0: always
+	updateTo    int
 }
 
 type accepted struct {
@@ -109,6 +112,7 @@ func (l *loop) begin(found outbox.Report) {
 func (l *loop) run(ctx context.Context) error {
 	defer close(l.over)
 	l.step(core.Started{At: l.at()})
+	l.leftAudits()
 	for {
 		c, stop := l.hw.Timer(l.next())
 		select {
@@ -118,6 +122,8 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case ev := <-l.events:
 			l.take(ev)
+		case ev := <-l.machine.events:
+			l.machineStep(ev)
 		case f := <-l.calls:
 			f()
 		case <-c:
@@ -136,6 +142,7 @@ func (l *loop) next() time.Duration {
 	if l.commitAt > 0 {
 		next = min(next, l.commitAt)
 	}
+	next = min(next, l.machine.tickAt)
 	return max(next, l.hw.Now().Mono)
 }
 
@@ -253,6 +260,8 @@ func (l *loop) step(ev core.Event) {
 			l.sendBundle(e.ID)
 		case core.StartUpdate:
 			l.startUpdate(e)
+		case core.ReadMachine:
+			l.readMachine(e.ID)
 		case core.Log:
 			l.log.Log(context.Background(), slog.Level(e.Level), e.Msg, e.Attrs...)
 		}
@@ -316,6 +325,8 @@ func (l *loop) store(s core.Store) {
 // flush commits what is due.
 func (l *loop) flush() {
 	now := l.hw.Now()
+	l.machineDue(now)
+	l.queue.release(now)
 	l.bootKnown(now)
 	if l.commitAt > 0 && now.Mono >= l.commitAt || !l.commitBad && l.queue.box.Due(now.Mono.Milliseconds()) {
 		l.commit()
@@ -382,6 +393,7 @@ func (l *loop) commit() {
 	if err == nil {
 		l.reportGaps()
 	}
+	l.settleMachine()
 }
 
 // reportGaps tells the backend what was dropped.
@@ -469,6 +481,8 @@ func (l *loop) finish() {
 		select {
 		case ev := <-l.events:
 			l.take(ev)
+		case ev := <-l.machine.events:
+			l.machineStep(ev)
 		case f := <-l.calls:
 			f()
 		case <-deadline.C:

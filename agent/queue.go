@@ -3,9 +3,11 @@ package agent
 import (
 	"bytes"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"cellwarden/agent/core"
+	"cellwarden/agent/instant"
 	"cellwarden/agent/outbox"
 	"cellwarden/agent/uplink"
 	"cellwarden/protocol"
@@ -26,6 +28,13 @@ type queue struct {
 	// the gap is taken over only when its report is on the flash, and a commit
 	// that fails for a while makes no second report of it.
 	reports map[uint64]outbox.Gap
+
+	// Sales of the machine's bus come one by one, and each by itself costs 450 bytes on
+	// the air: they wait for company until hold has passed, and whatever else is sent
+	// takes them along. 0: they do not wait.
+	hold time.Duration
+	now  func() instant.Instant
+	due  atomic.Int64 // milliseconds of this boot when held sales must go, 0: none is held
 }
 
 func newQueue(device string, box *outbox.Outbox) *queue {
@@ -53,10 +62,7 @@ func (q *queue) put(s core.Store) (uint64, error) {
 // commit makes what is staged durable and tells the uplink.
 func (q *queue) commit() error {
 	err := q.box.Commit()
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	q.ring()
 	return err
 }
 
@@ -111,6 +117,9 @@ func (q *queue) stamp(at outbox.Stamp) protocol.Time {
 func (q *queue) Take(max, maxBytes int) []uplink.Item {
 	for {
 		records := q.box.Peek(max, maxBytes)
+		if q.held(records) {
+			return nil
+		}
 		items := make([]uplink.Item, 0, len(records))
 		for _, r := range records {
 			q.box.Take(r.Seq)
@@ -127,6 +136,44 @@ func (q *queue) Take(max, maxBytes int) []uplink.Item {
 		if len(items) > 0 || len(records) == 0 {
 			return items
 		}
+	}
+}
+
+// held reports whether nothing waits but sales that may wait longer. It is asked by the
+// uplink's goroutine; who has waited through another boot goes at once.
+func (q *queue) held(records []outbox.Record) bool {
+	q.due.Store(0)
+	if q.hold <= 0 || len(records) == 0 || q.box.Len() >= protocol.BatchItems {
+		return false
+	}
+	now := core.WireTime(q.now())
+	due := int64(math.MaxInt64)
+	for _, r := range records {
+		if !bytes.HasPrefix(r.Payload, []byte(protocol.TypeSale+"\n")) || r.At.Boot != now.Boot {
+			return false
+		}
+		due = min(due, r.At.MonoMS+q.hold.Milliseconds())
+	}
+	if now.MonoMS >= due {
+		return false
+	}
+	q.due.Store(due)
+	return true
+}
+
+// release tells the uplink when held sales must go.
+func (q *queue) release(now instant.Instant) {
+	if due := q.due.Load(); due > 0 && now.Mono.Milliseconds() >= due {
+		q.due.Store(0)
+		q.ring()
+	}
+}
+
+// ring wakes the uplink.
+func (q *queue) ring() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
 	}
 }
 

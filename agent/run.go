@@ -124,6 +124,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 	if l.core, err = startCore(copt, o, files, files.Meters()); err != nil {
 		return nil, err
 	}
+	l.openRoom(o, files)
 	return l, nil
 }
 
@@ -204,6 +205,7 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 		g.Go(func() error { return worker.WatchLinks(ctx, l.hw, l.log, l.events) })
 	}
 	g.Go(func() error { return l.probe.Run(ctx) })
+	l.runMachine(ctx, g)
 	if l.clock != nil {
 		g.Go(func() error { return l.clock.Run(ctx) })
 	}

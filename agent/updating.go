@@ -33,6 +33,7 @@ func (l *loop) newUpdater(o Options) (*worker.Update, error) {
 		return nil, err
 	}
 	from, to, err := cfg.Update.Hours()
+	l.updateFrom, l.updateTo = from, to
 	if err != nil {
 		return nil, err // the config was checked
 	}
@@ -81,8 +82,13 @@ func (l *loop) updateLine(overData func(string) bool) func(context.Context) upda
 	return func(ctx context.Context) update.Line {
 		now := l.hw.Now()
 		line := update.Line{Now: now.Wall, Trusted: now.Trusted, OverData: overData("")}
-		if g, err := ask(ctx, l, func() meter.Usage { return l.core.View().Usage }); err == nil {
-			line.Used, line.Quota, line.Unplaced = g.UsedBytes, g.QuotaBytes, !g.TimeKnown
+		type known struct {
+			meter.Usage
+			busy bool
+		}
+		g, err := ask(ctx, l, func() known { return known{l.core.View().Usage, l.machine.m.Busy(now, l.updateFrom, l.updateTo)} })
+		if err == nil {
+			line.Used, line.Quota, line.Unplaced, line.Busy = g.UsedBytes, g.QuotaBytes, !g.TimeKnown, g.busy
 		}
 		return line
 	}

@@ -34,7 +34,7 @@ func samples(t testing.TB) map[string]Envelope {
 			DecideBy:   "the SIM platform's status of this card (state and reason), or the operator's SMS",
 			Act: &Action{Who: "owner", What: "Add data, or wait for the next billing cycle.", ResumesAt: "2026-12-01T00:00:00+08:00",
 				Code: "over_quota", Steps: []string{"over_quota.1", "over_quota.2"}},
-			Unstable: true,
+			Unstable: true, Lost: &Lost{PerHour: 1250, Decimals: 2, Currency: "156"},
 		},
 		TypeClear:   Clear{Incident: "3f9c01d2a7e4", Class: "over_quota", Since: since, LastedMS: 725_978_000, EndedBy: "cycle_start", FollowsTo: "weak_signal"},
 		TypeWarning: Warning{Kind: "forecast", Percent: 80, UsedBytes: 25_165_824, QuotaBytes: 31_457_280, CycleStart: "2026-11-01", CycleEnd: "2026-11-30", ExhaustedOn: "2026-11-27", PlusMinusD: 1.5, Days: 5},

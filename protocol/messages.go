@@ -87,6 +87,15 @@ type Alert struct {
 	DecideBy   string      `json:"decide_by,omitempty"`  // English: the check that would decide; none when confirmed
 	Act        *Action     `json:"act,omitempty"`        // who does what
 	Unstable   bool        `json:"unstable,omitempty"`   // it comes and goes: no further alert and clear until it settles
+	Lost       *Lost       `json:"lost,omitempty"`       // what it costs, where the machine's own habit tells
+}
+
+// Lost is what an hour without service costs at this time of the week, by what the
+// machine usually sells.
+type Lost struct {
+	PerHour  int64  `json:"per_hour"`           // minor units of the currency
+	Decimals int    `json:"decimals"`           // of the currency's minor unit
+	Currency string `json:"currency,omitempty"` // as the machine says it
 }
 
 // Clear ends an Alert of the same class.
@@ -219,7 +228,7 @@ type Command struct {
 	V       int             `json:"v"`              // version of the format, 1
 	ID      string          `json:"id"`             // unique; a seen id is refused
 	Expires string          `json:"expires"`        // RFC 3339; refused after, when the clock is trusted
-	Do      string          `json:"do"`             // plan, sim_status, neighbours, diagnose, report, bundle, confirm, time, config, update
+	Do      string          `json:"do"`             // plan, sim_status, neighbours, diagnose, report, bundle, confirm, time, config, update, audit
 	Args    json.RawMessage `json:"args,omitempty"` // a JSON object; which fields, depends on do
 	Sig     string          `json:"sig,omitempty"`  // base64 of an Ed25519 signature
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // CommandNames are the commands that the backend may be allowed to send.
-var CommandNames = []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config", "update"}
+var CommandNames = []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config", "update", "audit"}
 
 // brokerSchemes are those that paho understands; true means TLS.
 var brokerSchemes = map[string]bool{

@@ -135,7 +135,10 @@ type Core struct {
 	remedies remedies
 	mailbox  mailbox
 
-	lastTime time.Time     // when the clock was last trusted, as kept
+	lastTime time.Time      // when the clock was last trusted, as kept
+	lost     *protocol.Lost // what an hour without service costs now, nil not known
+	soldFor  time.Duration  // when the path was last looked at for a sale
+
 	cycled   int64         // Unix seconds of the last radio cycle
 	cycledAt time.Duration // and its moment in this run
 	cycleDue string
@@ -325,6 +328,12 @@ func (c *Core) Step(ev Event) []Effect {
 		c.command(e.Raw, e.Retained)
 	case Handed:
 		c.machineEvent(e)
+		judge = false
+	case AboutToSell:
+		c.aboutToSell()
+		judge = false
+	case MachineHabit:
+		c.lost = e.Lost
 		judge = false
 	case DiagnoseNow:
 		c.askers = append(c.askers, asker{token: e.Token})

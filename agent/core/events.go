@@ -127,6 +127,15 @@ type (
 		At
 		Parts int
 	}
+	// AboutToSell says that somebody stands at the machine and has chosen: the path is
+	// needed in a moment.
+	AboutToSell struct{ At }
+	// MachineHabit says what an hour without service costs now, by the machine's own
+	// habit; nil: not known.
+	MachineHabit struct {
+		At
+		Lost *protocol.Lost
+	}
 	// Stopping is the last event.
 	Stopping struct{ At }
 )
@@ -215,6 +224,9 @@ type (
 		ID   string
 		Args protocol.UpdateArgs
 	}
+	// ReadMachine reads the machine's audit for a command; whoever carries it out
+	// answers the command.
+	ReadMachine struct{ ID string }
 	// Log writes one line; Attrs are key, value pairs.
 	Log struct {
 		Level int
@@ -236,4 +248,5 @@ func (DeleteMessages) effect() {}
 func (SendBundle) effect()     {}
 func (HearTime) effect()       {}
 func (StartUpdate) effect()    {}
+func (ReadMachine) effect()    {}
 func (Log) effect()            {}

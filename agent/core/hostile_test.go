@@ -22,7 +22,7 @@ func foreignCore(t testing.TB, snapshot []byte) (*Core, error) {
 	at := instant.Instant{Boot: "1f2e3d4c", Mono: time.Minute, Wall: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), Trusted: true}
 	return New(Options{Device: "vm-1", Version: "v1", Salt: strings.Repeat("0", 32), Poll: time.Minute, SlowPoll: time.Hour, LinkPoll: time.Minute,
 		ReportEvery: time.Hour, ProbeEvery: time.Hour, HasModem: true, Steps: []remedy.Step{StepRadioCycle}, BlockAt: 100,
-		Allowed: []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config", "update"}}, at, snapshot, nil)
+		Allowed: []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config", "update", "audit"}}, at, snapshot, nil)
 }
 
 // maxKept is what the snapshot may grow to, whatever is sent: a flash of 4 MB writes it

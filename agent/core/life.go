@@ -211,7 +211,7 @@ func (c *Core) tellUnstable(d diag.Diagnosis) {
 	c.noteTold(d.Class, d.Layer)
 	c.dirty, c.urgent = true, true
 	c.emit(Log{LevelWarn, "fault unstable", []any{"class", string(d.Class)}})
-	c.store(protocol.TypeAlert, Alert, Wire(d, c.standing.Since, true), true, "")
+	c.store(protocol.TypeAlert, Alert, c.priced(Wire(d, c.standing.Since, true)), true, "")
 }
 
 // vaguer: the group after a member was named takes nothing back.
@@ -235,7 +235,7 @@ func (c *Core) raise(d diag.Diagnosis) {
 	c.standing = f
 	c.dirty, c.urgent = true, true
 	c.emit(Log{LevelWarn, "fault", []any{"class", string(f.Class), "verdict", string(f.Verdict), "since", f.Since.String()}})
-	c.store(protocol.TypeAlert, Alert, Wire(d, f.Since, f.Unstable), true, "")
+	c.store(protocol.TypeAlert, Alert, c.priced(Wire(d, f.Since, f.Unstable)), true, "")
 }
 
 // maxWireEvidence keeps an alert small: what does not fit is in the device's status.

@@ -402,6 +402,8 @@ func (c *Core) obey(cmd protocol.Command, retained bool) {
 			return
 		}
 		c.emit(StartUpdate{cmd.ID, a})
+	case "audit":
+		c.emit(ReadMachine{cmd.ID})
 	default:
 		c.reply(cmd.ID, fmt.Errorf("%q is not something this version can do", cmd.Do), nil)
 	}

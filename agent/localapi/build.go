@@ -24,6 +24,7 @@ type Counters struct {
 	RetryAt                time.Duration // of the uplink, by Now.Mono
 	Troubles               []Trouble
 	Update                 *Update
+	Machine                *Machine
 }
 
 // ModemCounters are what the shell has seen of the AT port.
@@ -46,7 +47,7 @@ func Build(v core.View, c Counters) Status {
 		Diagnosis: v.Diagnosis, Since: core.WireTime(v.Since),
 		Standing: []Finding{}, Probes: []Probe{},
 		Modem: modemStatus(v, c.Modem, now.Mono), SIM: simStatus(v), Radio: radioStatus(v.Known), Network: networkStatus(v),
-		Usage: BuildUsage(v), Troubles: append([]Trouble{}, c.Troubles...), Update: c.Update, Outbox: c.Outbox,
+		Usage: BuildUsage(v), Troubles: append([]Trouble{}, c.Troubles...), Update: c.Update, Machine: c.Machine, Outbox: c.Outbox,
 	}
 	s.Whitelist = v.Whitelist
 	if !now.Trusted {

@@ -37,6 +37,8 @@ func Handler(b Backend) http.Handler {
 	routes["GET /v1/record/scenario"] = s.recordScenario
 	routes["POST /v1/confirm"] = s.confirm
 	routes["POST /v1/update"] = s.update
+	routes["POST /v1/machine/read"] = s.machinist(readMachine)
+	routes["POST /v1/machine/filled"] = s.machinist(filled)
 	return routes
 }
 

@@ -26,7 +26,8 @@ type Status struct {
 	Probes    []Probe        `json:"probes"`
 	Usage     *Usage         `json:"usage,omitempty"` // nil: no data interface and no plan
 	Outbox    Outbox         `json:"outbox"`
-	Update    *Update        `json:"update,omitempty"` // nil: no updates over the air
+	Update    *Update        `json:"update,omitempty"`  // nil: no updates over the air
+	Machine   *Machine       `json:"machine,omitempty"` // nil: nothing of the machine is read
 	Uplink    Uplink         `json:"uplink"`
 	Whitelist bool           `json:"whitelist,omitempty"` // taken for a card that reaches listed hosts only (定向)
 	Troubles  []Trouble      `json:"troubles"`            // the agent's own: full disk, unreadable config reload, held port

@@ -178,6 +178,9 @@ func New(opt Options, kept []byte) (*Machine, error) {
 // to be handed over.
 func (m *Machine) Seq() uint64 { return m.s.Seq }
 
+// Remember gives the text of the last audit that was sent: the next one is packed on it.
+func (m *Machine) Remember(text []byte) { m.text = text }
+
 // keepEvery bounds the flash that profile and habit cost; sales and audits are kept
 // at once by the outbox, and the state with them.
 const keepEvery = time.Hour

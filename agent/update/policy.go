@@ -27,6 +27,9 @@ type Line struct {
 	Used, Quota uint64 // of the cycle; Quota 0: not known
 	Unplaced    bool   // what is used belongs to no cycle yet, for want of a clock
 	Spent       int64  // today, by updates
+	// Busy: the machine usually sells well at this hour, and in another of the window
+	// less. A download takes from the line that payments need.
+	Busy bool
 }
 
 // Allow says how many bytes may go now; with none the Refusal says what is waited
@@ -48,6 +51,9 @@ func (p Policy) Allow(l Line, now bool) (int64, *protocol.Refusal) {
 		if !in {
 			return 0, protocol.Refuse(protocol.UpdateOffPeak, "it is %02d:%02d, update.window begins at %02d:%02d", m/60, m%60, p.From/60, p.From%60)
 		}
+	}
+	if !now && l.Busy {
+		return 0, protocol.Refuse(protocol.UpdateOffPeak, "the machine usually sells well at this hour")
 	}
 	left := p.DayBytes - l.Spent
 	if left <= 0 {

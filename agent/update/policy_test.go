@@ -38,6 +38,7 @@ func TestWhenADownloadMayGo(t *testing.T) {
 		{name: "no clock, and no hours set", change: func(l *Line, p *Policy) { l.Trusted, p.To = false, p.From }, want: 1_500_000},
 		{name: "no clock, so the cycle is not known", change: func(l *Line, p *Policy) { l.Trusted, l.Unplaced, p.To = false, true, p.From }, code: protocol.UpdateClock},
 		{name: "hours over midnight", change: func(_ *Line, p *Policy) { p.From, p.To = 23*60, 4*60 }, want: 1_500_000},
+		{name: "while the machine sells well", change: func(l *Line, _ *Policy) { l.Busy = true }, code: protocol.UpdateOffPeak},
 		{name: "outside of hours over midnight", change: func(l *Line, p *Policy) { p.From, p.To, l.Now = 23*60, 60, night }, code: protocol.UpdateOffPeak},
 	} {
 		l, q := line, p

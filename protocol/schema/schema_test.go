@@ -74,8 +74,15 @@ func known(t *testing.T) map[string][]string {
 		"Recovery.result": {protocol.StepHelped, protocol.StepNoHelp, protocol.StepFailed, protocol.StepRefused},
 		"Status.why":      {"stop"}, "MachineEvent.level": {"info", "warn", "alert"}, "Last.on_exhaust": {"stop", "overage", "throttle"},
 		"Plan.on_exhaust": {"stop", "overage", "throttle"}, "Update.code": protocol.UpdateCodes,
-		"Update.state": {"offered", "waiting", "fetching", "installed", "confirmed", "refused", "rolled_back"},
-		"Command.do":   {"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config", "update"},
+		"Update.state":       {"offered", "waiting", "fetching", "installed", "confirmed", "refused", "rolled_back"},
+		"MachineAudit.state": {"baseline", "window", "repeated"},
+		"MachineAudit.g85":   {"ok", "swapped", "no_last_crlf", "mismatch", "missing"},
+		"Sale.kind":          {"cashless", "cashless2", "cash", "token", "free", "test"},
+		"Sale.how":           {"reported", "inferred"},
+		"Notice.how":         {"reported", "derived", "inferred"},
+		"Notice.kind": {"silent_seller", "sold_out", "low", "column_jam", "tubes_low", "coin_fault", "bill_fault", "cashless_fault", "cash_box_full",
+			"cash_box_out", "door_open", "temperature", "board_changed", "machine_silent", "audit_unreconciled", "counts_differ"},
+		"Command.do": {"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config", "update", "audit"},
 	}
 }
 
