@@ -353,9 +353,15 @@ func (o *Outbox) ReleaseAll() {
 // sent again; each write of the state file costs a page of flash.
 const ackEvery = 256
 
+// jotEvery is how many acks the end of the process alone, a kill -9, may forget. They
+// are written and not synced: the kernel keeps them over a kill, and writes the page
+// when it likes, at most each half minute. Fewer would cost a machine with one event a
+// minute a page for each of them.
+const jotEvery = 16
+
 // Ack removes records that were delivered. Only records that Peek returned can be
 // acked; other numbers (acked before, evicted) are ignored. It takes effect at once
-// and is written every 256 acks and by SyncAcks. An error means that this writing
+// and is written every 16 acks, and so that it outlasts a power cut every 256 and by SyncAcks. An error means that this writing
 // failed: the records are gone until a restart, which may bring them back.
 func (o *Outbox) Ack(seqs ...uint64) error {
 	o.mu.Lock()
@@ -382,6 +388,9 @@ func (o *Outbox) Ack(seqs ...uint64) error {
 	}
 	if o.unsaved >= ackEvery {
 		return o.persist()
+	}
+	if o.unsaved-o.jotted >= jotEvery {
+		o.jot()
 	}
 	return nil
 }

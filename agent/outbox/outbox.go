@@ -141,7 +141,8 @@ type Outbox struct {
 	st        state
 	stateFile flash.File
 	dirty     bool // the state file is behind
-	unsaved   int  // acks since the last attempt to write it
+	unsaved   int  // acks since the last attempt to write it durably
+	jotted    int  // those of them that were written without
 
 	lanes [priorities]*lane
 	free  []spare // may be used now

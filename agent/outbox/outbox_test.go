@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"cellwarden/agent/flash"
+	"cellwarden/agent/flash/flashtest"
 )
 
 const testBoot = "c0ffee01"
@@ -467,5 +468,47 @@ func TestSegmentSizeMayChange(t *testing.T) {
 			t.Errorf("%s still has %d bytes: %v", n, size, err)
 		}
 		_ = f.Close()
+	}
+}
+
+// What a kill makes the backend hear twice is what came since the last 16 acks; a power
+// cut may repeat 255. The flash sees no more syncs for the difference.
+func TestRepeatsAfterAKillAndAfterACut(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		power bool
+		most  int
+	}{{"kill -9", false, jotEvery - 1}, {"power cut", true, ackEvery - 1}} {
+		fs := flashtest.New(1)
+		syncs := 0
+		fs.Fail = func(op, _ string) error {
+			if op == "sync" {
+				syncs++
+			}
+			return nil
+		}
+		opt := Options{FS: fs, Rand: bytes.NewReader([]byte{1, 2, 3, 4})}
+		o := mustOpen(t, "/s", opt)
+		const n, acked = 240, 207
+		for i := range n {
+			put(t, o, Event, fmt.Sprint("event ", i))
+		}
+		if err := o.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		before := syncs
+		for _, r := range o.Peek(n, 1<<20)[:acked] {
+			if err := o.Ack(r.Seq); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if syncs != before {
+			t.Errorf("%s: %d syncs for %d acks", c.name, syncs-before, acked)
+		}
+		fs.Restart(c.power)
+		again := mustOpen(t, "/s", opt)
+		if repeats := again.Len() - (n - acked); repeats < 0 || repeats > c.most {
+			t.Errorf("%s: %d of %d delivered ones are delivered again, want at most %d", c.name, repeats, acked, c.most)
+		}
 	}
 }

@@ -299,8 +299,8 @@ const stateName = "state"
 // persist writes the state to the older slot. After it returned nil, what the
 // state calls done is done on the flash, and the segments waiting for that are free.
 func (o *Outbox) persist() error {
-	o.unsaved = 0 // also after a failure: the next try comes with the next ackEvery acks
-	if err := o.writeState(); err != nil {
+	o.unsaved, o.jotted = 0, 0 // also after a failure: the next try comes with the next ackEvery acks
+	if err := o.writeState(true); err != nil {
 		return o.failed(fmt.Errorf("outbox: write %s: %w", o.path(stateName), err))
 	}
 	o.dirty = false
@@ -308,7 +308,18 @@ func (o *Outbox) persist() error {
 	return nil
 }
 
-func (o *Outbox) writeState() error {
+// jot writes the state where persist will write it, and does not sync. What a power cut
+// makes of that slot touches nothing: the other one is the state that is durable. A
+// failure is nothing either, persist will tell.
+func (o *Outbox) jot() {
+	o.jotted = o.unsaved
+	if o.st.write > 0 { // else there is no state to fall back on
+		_ = o.writeState(false)
+	}
+}
+
+// writeState writes the older slot. Only a durable write counts as one.
+func (o *Outbox) writeState(durable bool) error {
 	if err := o.openState(); err != nil {
 		return err
 	}
@@ -319,7 +330,7 @@ func (o *Outbox) writeState() error {
 	s := o.st
 	s.write = next
 	_, err := o.stateFile.WriteAt(s.encode(), int64(next%2)*slotSize)
-	if err == nil {
+	if err == nil && durable {
 		err = o.stateFile.Sync()
 	}
 	if err != nil {
@@ -328,7 +339,9 @@ func (o *Outbox) writeState() error {
 		o.stateFile = nil
 		return err
 	}
-	o.st.write = next
+	if durable {
+		o.st.write = next
+	}
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 	if err != nil {
 		return nil, &stageError{WhyBind, err}
 	}
-	r, err := way.Connect(ctx, "tcp", b.host, b.port)
+	r, err := u.reach(ctx, way, b)
 	if r.Air > 0 {
 		u.emit(Traffic{WireBytes: uint64(r.Air)})
 	}
@@ -38,6 +38,9 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 		c := newCounted(r.Conn)
 		u.dialled(c)
 		return c, nil
+	}
+	if errors.Is(err, errOvertaken) {
+		return nil, err
 	}
 	var name *wayout.NameError
 	var notSent wayout.NotSent
@@ -51,6 +54,43 @@ func (u *Uplink) dial(ctx context.Context, b broker) (*counted, error) {
 		why = WhyTimeout
 	}
 	return nil, &stageError{why, err}
+}
+
+// overtaken is how long an attempt that has reached nobody stands against a Nudge.
+const overtaken = 2 * time.Second
+
+// errOvertaken ends an attempt that began before the path was back.
+var errOvertaken = errors.New("the path is back; a new attempt is quicker")
+
+// reach connects by way. A Nudge that comes when the attempt is old breaks it off; one
+// that comes before counts for the wait after it.
+func (u *Uplink) reach(ctx context.Context, way wayout.Way, b broker) (wayout.Reached, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	began, done, joined, young := time.Now(), make(chan struct{}), make(chan struct{}), false
+	go func() {
+		defer close(joined)
+		for {
+			select {
+			case <-done:
+				return
+			case <-u.nudge:
+				if young = time.Since(began) < overtaken; !young {
+					cancel(errOvertaken)
+				}
+			}
+		}
+	}()
+	r, err := way.Connect(ctx, "tcp", b.host, b.port)
+	close(done)
+	<-joined
+	switch {
+	case err != nil && context.Cause(ctx) == errOvertaken:
+		err = errOvertaken
+	case err != nil && young:
+		u.Nudge()
+	}
+	return r, err
 }
 
 // moved reports whether a new connection to the broker would begin at another

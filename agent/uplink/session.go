@@ -196,7 +196,7 @@ func (u *Uplink) serve(ctx context.Context, l *link, took time.Duration) ending 
 		Resumed: l.tls != nil && l.tls.DidResume, KeepAlive: l.keepAlive, Took: took,
 	})
 	_ = u.cache.save() // a full disk costs one dearer handshake, no more
-	d := &drain{u: u, l: l, progress: began, fresh: true}
+	d := &drain{u: u, l: l, began: began, progress: began, fresh: true}
 	// Should the link hang while we are told to stop, it is cut.
 	cut := time.AfterFunc(time.Hour, l.tcp.abort)
 	cut.Stop()
@@ -241,6 +241,7 @@ type drain struct {
 	l        *link
 	flying   []flight
 	bytes    int // of what flies
+	began    time.Time
 	progress time.Time
 	batcher  *protocol.Batcher // while there is a backlog
 	caughtUp bool              // the source was empty when last asked
@@ -297,6 +298,10 @@ func (d *drain) run(ctx context.Context) error {
 		case <-every.C:
 			u.report(l)
 			d.countDropped()
+			if time.Since(d.began) >= u.t.Stable && (u.state.Failures > 0 || u.state.Refusals > 0) {
+				u.state.Failures, u.state.Refusals = 0, 0
+				u.changed() // a power cut is the usual end of a good connection
+			}
 			if d.away++; !u.moved(ctx, l) {
 				d.away = 0
 			} else if d.away >= movedLooks {

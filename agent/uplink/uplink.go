@@ -80,6 +80,7 @@ type Timing struct {
 	KeepAlive   time.Duration // longest idle time between pings; the learned value is never above it
 	Linger      time.Duration // a message that is not urgent waits so long for company
 	Spread      time.Duration // first wait after a start or a lost connection, drawn from 0 to this; negative: none
+	Nudged      time.Duration // longest wait after a Nudge
 	RetryMin    time.Duration // first backoff after a failure
 	RetryMax    time.Duration
 	RefusedMin  time.Duration // first backoff after a refusal
@@ -106,7 +107,10 @@ var DefaultTiming = Timing{
 	Linger: 2 * time.Second,
 	// When a district's power returns, ten thousand machines start at once
 	// (TS.34 4.2_REQ_016: avoid peak concentration).
-	Spread:   30 * time.Second,
+	Spread: 30 * time.Second,
+	// The owner's probes, by which it knows of the path, are spread already; the first
+	// event shall be at the backend within 3 s of them.
+	Nudged:   time.Second,
 	RetryMin: 5 * time.Second,
 	// Four an hour when all else is quiet (TS.34 4.1_REQ_002: limited retries).
 	RetryMax: 15 * time.Minute,
@@ -139,6 +143,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.KeepAlive, d.KeepAlive)
 	set(&t.Linger, d.Linger)
 	set(&t.Spread, d.Spread)
+	set(&t.Nudged, d.Nudged)
 	set(&t.RetryMin, d.RetryMin)
 	set(&t.RetryMax, d.RetryMax)
 	set(&t.RefusedMin, d.RefusedMin)
@@ -162,6 +167,7 @@ type Uplink struct {
 	brokers []broker
 	turn    int // index of the broker whose turn it is
 	state   State
+	kept    State  // as last given to the owner
 	note    string // of the last attempt, as of wayout.Way.Dial
 	cache   *sessionCache
 	nudge   chan struct{}
@@ -189,6 +195,7 @@ func New(opt Options) *Uplink {
 		opt:   opt,
 		t:     opt.Timing.withDefaults(),
 		state: opt.State,
+		kept:  opt.State,
 		nudge: make(chan struct{}, 1),
 		draw:  rand.Float64,
 
@@ -197,8 +204,10 @@ func New(opt Options) *Uplink {
 }
 
 // Nudge cuts a wait short: the owner knows that the path is back. It is safe
-// from any goroutine. The next attempt still waits a little of Spread, keeps to
-// the budget of attempts, and does not come early after a refusal.
+// from any goroutine. The next attempt still waits up to Nudged, keeps to the
+// budget of attempts, and does not come early after a refusal. An attempt under way
+// that has reached nobody for overtaken is broken off for a new one: TCP asks again
+// only after 7, 15 and 31 s.
 func (u *Uplink) Nudge() {
 	select {
 	case u.nudge <- struct{}{}:
@@ -281,11 +290,10 @@ func (u *Uplink) Run(ctx context.Context) error {
 			return nil
 		}
 		if hold := u.state.take(u.opt.Now(), u.t); hold > 0 {
-			u.changed()
 			wait, why = hold, WaitBudget
 			continue
 		}
-		u.changed()
+		u.changed() // once an attempt: what the last one taught is kept with this one's count
 		b := u.brokers[u.turn%len(u.brokers)]
 		u.emit(Connecting{Broker: b.name})
 		began := time.Now()
@@ -293,6 +301,10 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
+			}
+			if errors.Is(err, errOvertaken) {
+				wait, why = u.nudged(), WaitSpread
+				continue
 			}
 			u.turn++
 			wait, why = u.failed(b, err)
@@ -333,7 +345,6 @@ func (u *Uplink) lost(end ending) (time.Duration, WaitWhy) {
 	case end.lasted >= u.t.Stable:
 		u.state.Failures, u.state.Refusals = 0, 0
 		u.turn = 0 // the list begins with the preferred one
-		u.changed()
 		return u.spread(), WaitSpread
 	default:
 		u.turn++
@@ -342,9 +353,7 @@ func (u *Uplink) lost(end ending) (time.Duration, WaitWhy) {
 }
 
 func (u *Uplink) backoff(refused bool) time.Duration {
-	d := u.state.backoff(refused, u.t, u.draw())
-	u.changed()
-	return d
+	return u.state.backoff(refused, u.t, u.draw())
 }
 
 func (u *Uplink) spread() time.Duration {
@@ -352,6 +361,14 @@ func (u *Uplink) spread() time.Duration {
 		return 0
 	}
 	return time.Duration(u.draw() * float64(u.t.Spread))
+}
+
+// nudged is what is still waited once the owner knows that the path is back.
+func (u *Uplink) nudged() time.Duration {
+	if u.t.Spread < 0 {
+		return 0
+	}
+	return time.Duration(u.draw() * float64(min(u.t.Nudged, u.t.Spread)))
 }
 
 // sleep waits, or less after a Nudge. Its error is that of ctx.
@@ -373,7 +390,7 @@ func (u *Uplink) sleep(ctx context.Context, d time.Duration, why WaitWhy) error 
 			return nil
 		case <-nudge:
 			nudge = nil
-			if s := u.spread(); s < d {
+			if s := u.nudged(); s < d {
 				timer.Reset(s)
 			}
 		}
@@ -382,4 +399,10 @@ func (u *Uplink) sleep(ctx context.Context, d time.Duration, why WaitWhy) error 
 
 func (u *Uplink) emit(e Event) { u.opt.OnEvent(e) }
 
-func (u *Uplink) changed() { u.emit(StateChanged{State: u.state}) }
+// changed has the state kept where it differs from what was kept last.
+func (u *Uplink) changed() {
+	if u.state != u.kept {
+		u.kept = u.state
+		u.emit(StateChanged{State: u.state})
+	}
+}
