@@ -33,6 +33,16 @@ const (
 	// commitRetry is how soon a failed commit is tried again: a full disk is not
 	// helped by asking more often.
 	commitRetry = 15 * time.Second
+	// gatherMost is how many events and calls are worked off before one commit for all
+	// of them.
+	gatherMost = 4 * outbox.CommitRecords
+	// gatherWait is how long a durable event waits for those that were handed in
+	// together with the one before it, and gatherMemory how long ago that may have been:
+	// writers that were all answered by one commit come back within a millisecond or
+	// two, and one page of flash each would cost ten times as much. One that hands in
+	// alone never waits.
+	gatherWait   = 4 * time.Millisecond
+	gatherMemory = 50 * time.Millisecond
 	// drainAtEnd bounds what is worked off when the agent is told to stop.
 	drainAtEnd = 2 * time.Second
 	// ackSync is how often deliveries are noted on the flash, one page each time;
@@ -69,6 +79,10 @@ type loop struct {
 	overData    func(addr string) bool
 	commitEvery time.Duration
 	commitAt    time.Duration // mono; 0 when nothing is staged
+	commitNow   bool          // somebody waits for a commit ...
+	askedAt     time.Duration // ... since then, mono
+	group       int           // how many the last commit answered ...
+	groupAt     time.Duration // ... and when
 	commitBad   bool
 	ackAt       time.Duration           // mono of the next SyncAcks
 	bootWall    time.Time               // when this boot began, as the outbox was told; zero: not yet
@@ -130,7 +144,22 @@ func (l *loop) run(ctx context.Context) error {
 			l.step(core.Tick{At: l.at()})
 		}
 		stop()
+		l.gather()
 		l.flush()
+	}
+}
+
+// gather works off what has come meanwhile, so that one commit serves all of it.
+func (l *loop) gather() {
+	for range gatherMost {
+		select {
+		case ev := <-l.events:
+			l.take(ev)
+		case f := <-l.calls:
+			f()
+		default:
+			return
+		}
 	}
 }
 
@@ -315,9 +344,9 @@ func (l *loop) store(s core.Store) {
 	if err != nil {
 		return
 	}
-	if s.Now {
-		l.commit()
-	} else if l.commitAt == 0 {
+	if s.Now && !l.commitNow {
+		l.commitNow, l.askedAt = true, l.hw.Now().Mono
+	} else if !s.Now && l.commitAt == 0 {
 		l.commitAt = l.hw.Now().Mono + l.commitEvery
 	}
 }
@@ -328,7 +357,10 @@ func (l *loop) flush() {
 	l.machineDue(now)
 	l.queue.release(now)
 	l.bootKnown(now)
-	if l.commitAt > 0 && now.Mono >= l.commitAt || !l.commitBad && l.queue.box.Due(now.Mono.Milliseconds()) {
+	switch {
+	case l.commitNow && l.company(now.Mono):
+		l.commitAt = l.askedAt + gatherWait
+	case l.commitNow, l.commitAt > 0 && now.Mono >= l.commitAt, !l.commitBad && l.queue.box.Due(now.Mono.Milliseconds()):
 		l.commit()
 	}
 	if now.Mono >= l.ackAt {
@@ -337,6 +369,12 @@ func (l *loop) flush() {
 			l.troubles.file("store", err, now)
 		}
 	}
+}
+
+// company tells whether more writers are to be expected at once: those that the last
+// commit answered.
+func (l *loop) company(now time.Duration) bool {
+	return l.group > 1 && len(l.waiting) < l.group && now < l.askedAt+gatherWait && l.askedAt < l.groupAt+gatherMemory
 }
 
 // bootKnown tells the outbox when this boot began, as soon as the time is known:
@@ -363,6 +401,7 @@ func (l *loop) bootKnown(now instant.Instant) {
 // nothing is lost.
 func (l *loop) commit() {
 	err := l.queue.commit()
+	l.commitNow, l.group, l.groupAt = false, len(l.waiting), l.hw.Now().Mono
 	l.troubles.file("store", err, l.hw.Now())
 	if err != nil && !l.commitBad {
 		l.log.Error("messages are not durable", "error", err)
