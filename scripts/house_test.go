@@ -85,7 +85,7 @@ var arrows = map[string][]string{
 
 	"agent/localapi":         {"agent/core", "agent/diag", "protocol", "agent/instant", "agent/meter", "modem/threegpp"},
 	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "agent/text", "protocol"},
-	"agent/localapi/view":    {"agent/carrier", "agent/diag", "agent/localapi", "agent/text", "protocol"},
+	"agent/localapi/view":    {"agent/machine/evadts", "agent/carrier", "agent/diag", "agent/localapi", "agent/text", "protocol"},
 	// doctor is the judgement in a browser, and no part of the device.
 	"agent/web/doctor":       {"agent/diag", "agent/explain", "agent/text"},
 	"agent/web/doctor/wasm":  {"agent/web/doctor"},

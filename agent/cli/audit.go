@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"cellwarden/agent/localapi/view"
 	"cellwarden/agent/machine/evadts"
 	"cellwarden/agent/text"
 )
@@ -89,7 +90,12 @@ func printAudit(env Env, lang text.Lang, name string, a *evadts.Audit) error {
 			fmt.Fprintf(&b, "  %s  %s\n", pad(t(key), 14), said)
 		}
 	}
-	money := func(n evadts.Num) string { return Money(n, a.Identity.Decimals, a.Identity.Currency) }
+	money := func(n evadts.Num) string {
+		if !n.Known() {
+			return "-"
+		}
+		return view.Money(n.V(), a.Identity.Decimals, a.Identity.Currency)
+	}
 	totals := func(v evadts.Totals) string {
 		if !v.Value.Known() && !v.Count.Known() {
 			return ""
@@ -151,16 +157,4 @@ func words(all ...string) (some []string) {
 		}
 	}
 	return some
-}
-
-// Money writes minor units with the currency's decimals: 1234 with 2 is 12.34.
-func Money(n evadts.Num, decimals int, currency string) string {
-	if !n.Known() {
-		return "-"
-	}
-	s := fmt.Sprintf("%0*d", decimals+1, n.V())
-	if decimals > 0 {
-		s = s[:len(s)-decimals] + "." + s[len(s)-decimals:]
-	}
-	return strings.TrimSpace(s + " " + currency)
 }

@@ -72,6 +72,7 @@ func (h Hooks) verbs() []Verb {
 		{"event", "put NAME [--data JSON | --data-file FILE] [--level LEVEL] [--at TIME] [--no-wait]", "", event},
 		{"usage", "[--by hour|day|cycle] [-n N] [--csv]", "", usage},
 		{"audit", "FILE...", "", audit},
+		{"machine", "[read | filled [SELECTION...]]", "", machine},
 		{"bundle", "[-o FILE] [--scenario]", "", bundle},
 		{"confirm", "CLASS [--by WHO] [--note TEXT]", "", confirm},
 		{"config", "check|show|example", "", h.Config},

@@ -391,6 +391,7 @@ func (b *builder) rows() []Row {
 		}
 	}
 	s := b.s
+	b.machine(add)
 	for _, f := range s.Standing {
 		if f.Class != s.Diagnosis.Class { // that one is the headline already
 			add("standing", true, b.finding(f))
