@@ -399,6 +399,9 @@ func (e Entry) observe(see func(string, any)) {
 		}
 	case e.Cmd != nil:
 		resp := plain(e.Resp)
+		if !transcript.IsCommand(*e.Cmd) {
+			resp = withoutTools(resp, see) // a note, or a program that is not known: its lines may still be
+		}
 		for _, f := range threegpp.Reply(plainCommand(*e.Cmd), resp) {
 			see(source("at:", *e.Cmd), f)
 		}
@@ -427,6 +430,23 @@ func (e Entry) observe(see func(string, any)) {
 			see(source("urc:", line), f)
 		}
 	}
+}
+
+// withoutTools takes the lines of host tools out of lines, and sees what they tell.
+func withoutTools(lines []string, see func(string, any)) []string {
+	var rest []string
+	for _, line := range lines {
+		if unparsed(threegpp.URC(line)) {
+			if told, known := transcript.HostLines([]string{line}); known > 0 {
+				for _, f := range told {
+					see("host", f)
+				}
+				continue
+			}
+		}
+		rest = append(rest, line)
+	}
+	return rest
 }
 
 // plain takes the modem's lines out of what a log put around them.

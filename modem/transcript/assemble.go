@@ -17,7 +17,7 @@ type assembler struct {
 	answers int   // answers seen at all
 	arrows  bool  // the text tells who sent what
 	timeout bool  // the text speaks of a command that timed out
-	anyFree bool
+	routed  bool  // the last line was +CMT: its text follows
 }
 
 func (a *assembler) form(name string) {
@@ -33,6 +33,11 @@ var answerForm = lazy(`^\+C(?:|G|E|5G)REG: ?\d,\d{1,2}(?:$|,")`)
 
 // noAnswer is how logs say that nothing came.
 var noAnswer = lazy(`(?i)time[d -]*out|no (?:response|answer|reply)|not respond|unresponsive|无响应|无应答|超时|没有回应`)
+
+// timeoutSet is a program's own setting.
+var timeoutSet = lazy(`(?i)time-?out (?:set|is|of|=|:|to|\d)|set(?:ting)? time-?out`)
+
+func saysNoAnswer(s string) bool { return noAnswer().MatchString(s) && !timeoutSet().MatchString(s) }
 
 // pieces takes the pieces of one raw line (or of lines lines, of a dump).
 func (a *assembler) pieces(line, lines int, ps []piece) {
@@ -68,14 +73,40 @@ const (
 func (a *assembler) piece(line int, p piece) (state, string) {
 	a.arrows = a.arrows || p.dir != unknown
 	switch {
+	case a.routed && !isCommand(p.text):
 	case isCommand(p.text) && (p.dir != received || a.open == nil || !strings.EqualFold(a.open.Cmd, p.text)):
 		if p.dir == received && a.open == nil {
 			return isPassed, "" // an echo of what was not shown
 		}
+		a.routed = false
 		a.command(line, p)
 		return isUsed, ""
 	case isCommand(p.text):
 		return isUsed, "" // the echo
+	}
+	if a.routed {
+		// The text of a message that was routed here (+CMT) is on the line after.
+		a.routed = false
+		last := &a.out.Entries[len(a.out.Entries)-1]
+		last.URC[len(last.URC)-1] += "\n" + p.text
+		return isUsed, ""
+	}
+	if isFinalWord(p.text) || prefixed().MatchString(p.text) {
+		return a.answer(line, p)
+	}
+	if a.open != nil && len(a.open.Resp) == 0 && saysNoAnswer(p.text) {
+		a.timeout = true
+		a.close()
+		return isUsed, ""
+	}
+	if a.open != nil && freeText(a.open.Cmd) && len(p.text) <= maxFree && p.dir != sent {
+		if len(a.open.Resp) > 0 && knownURC(p.text) {
+			a.close() // its OK was not shown, and this is no part of it
+			return a.answer(line, p)
+		}
+		a.open.Resp = append(a.open.Resp, p.text)
+		a.answers++
+		return isUsed, ""
 	}
 	if facts, tool, ok := a.host.feed(p); ok {
 		a.close()
@@ -88,20 +119,18 @@ func (a *assembler) piece(line int, p piece) (state, string) {
 	if isModem(p.text) {
 		return a.answer(line, p)
 	}
-	if a.open != nil && (p.dir == received || freeText(a.open.Cmd) && len(p.text) <= 80) {
+	if a.open != nil && p.dir == received {
 		a.open.Resp = append(a.open.Resp, p.text)
 		a.answers++
 		return isUsed, ""
 	}
-	if noAnswer().MatchString(p.text) {
-		a.timeout = true
-		if a.open != nil && len(a.open.Resp) == 0 {
-			a.close()
-			return isUsed, ""
-		}
-	}
+	a.timeout = a.timeout || saysNoAnswer(p.text)
 	return isPassed, ""
 }
+
+// maxFree bounds a line without a prefix in an answer: a message of 160
+// characters in UCS-2, as hex, has 640.
+const maxFree = 700
 
 // freeText reports whether the command is answered in lines without a prefix.
 func freeText(cmd string) bool {
@@ -153,6 +182,7 @@ func (a *assembler) answer(line int, p piece) (state, string) {
 		return isUnread, NoCommand
 	}
 	a.answers++
+	a.routed = strings.HasPrefix(p.text, "+CMT:") || strings.HasPrefix(p.text, "+CBM:")
 	if n := len(a.out.Entries); n > 0 && a.out.Entries[n-1].URC != nil {
 		a.out.Entries[n-1].URC = append(a.out.Entries[n-1].URC, p.text)
 	} else {

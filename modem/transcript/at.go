@@ -25,6 +25,16 @@ var (
 // isCommand reports whether s is a command line.
 func isCommand(s string) bool { return command().MatchString(s) && len(s) < 600 }
 
+// IsCommand reports whether s is an AT command line, in whatever a log put around it.
+func IsCommand(s string) bool {
+	for _, line := range Plain(s) {
+		if isCommand(line) {
+			return true
+		}
+	}
+	return false
+}
+
 // isModem reports whether s is what a modem says: a final result, a line with a
 // prefix, or one that threegpp knows.
 func isModem(s string) bool {

@@ -39,7 +39,7 @@ func lazy(re string) func() *regexp.Regexp {
 }
 
 // tables are all tools' lines; the first row that fits counts.
-var tables = [...][]row{shellRows, mmRows, qmiRows, mbimRows, cmRows, nmRows, androidRows, pppRows, dongleRows}
+var tables = [...][]row{shellRows, mmRows, qmiRows, mbimRows, cmRows, nmRows, androidRows, pppRows, kernelRows, dongleRows}
 
 // section is the left column of mmcli.
 var section = lazy(`^(?:General|Hardware|System|Numbers|Status|Modes|Bands|IP|3GPP(?: EPS)?|SIM|Bearer|Properties|IPv[46] configuration|Statistics)? *\| +`)

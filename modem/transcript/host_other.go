@@ -108,6 +108,14 @@ var pppRows = []row{
 	r("wvdial", `^--> (?:wvdial|initializing modem|sending:|modem initialized|waiting for carrier|carrier detected|starting pppd|pid of pppd|using interface|don't know)`, nil),
 }
 
+// kernelRows: the host's kernel on the modem's USB.
+var kernelRows = []row{
+	r("kernel", `^usb [\d.-]+: usb disconnect`, func(h *host, m []string) []threegpp.Fact {
+		return one(threegpp.Restarted{Text: "USB disconnect"})
+	}),
+	r("kernel", `^(?:usb [\d.-]+: |option(?:1)? |qmi_wwan|cdc_mbim|cdc_ncm|usbserial|usbcore|usb_wwan|gsm modem \()`, nil),
+}
+
 // dongleRows: asterisk's chan_dongle and chan_quectel.
 var dongleRows = []row{
 	r("chan_dongle", `^gsm registration status *: *(.*)$`, func(h *host, m []string) []threegpp.Fact {

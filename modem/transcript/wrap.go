@@ -134,13 +134,14 @@ func peel(p *piece, met func(string)) bool {
 	if p.text == "" || plainModem(p.text) {
 		return false
 	}
-	if m := breaks().FindStringIndex(p.text[:min(len(p.text), 8)]); m != nil && m[0] == 0 {
+	end := breaks().FindStringIndex(p.text)
+	if end != nil && end[0] == 0 {
 		return false // a line end that was written out, and no arrow
 	}
 	for _, x := range wrappers {
 		m := x.re().FindStringSubmatchIndex(p.text)
-		if m == nil {
-			continue
+		if m == nil || end != nil && m[1] > end[0] {
+			continue // it would cut into a written line end
 		}
 		rest := strings.TrimSpace(p.text[m[1]:])
 		if rest == "" && x.dir == unknown {
