@@ -11,9 +11,9 @@ package launch
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -127,43 +127,26 @@ func try(ctx context.Context, file string, env []string, within time.Duration) (
 	// Pdeathsig goes by the thread that started the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	child, err := os.StartProcess(file, os.Args, &os.ProcAttr{Env: env, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
-		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}})
-	if err != nil {
+	limit, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	child := exec.CommandContext(limit, file)
+	child.Args, child.Env = os.Args, env
+	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
+	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	child.Cancel = func() error { return child.Process.Signal(syscall.SIGTERM) }
+	child.WaitDelay = stopTimeout // then it is killed
+	if err := child.Start(); err != nil {
 		return 1, protocol.Refuse(protocol.UpdateCrashed, "%v", err)
 	}
-	ended := make(chan struct{})
-	stopped := make(chan struct{})
-	late := false
-	go func() {
-		defer close(stopped)
-		t := time.NewTimer(within)
-		defer t.Stop()
-		select {
-		case <-ended:
-			return
-		case <-ctx.Done():
-		case <-t.C:
-			late = true
-		}
-		_ = child.Signal(syscall.SIGTERM)
-		t.Reset(stopTimeout)
-		select {
-		case <-ended:
-		case <-t.C:
-			_ = child.Kill()
-		}
-	}()
-	state, err := child.Wait()
-	close(ended)
-	<-stopped
+	err := child.Wait()
+	late := ctx.Err() == nil && limit.Err() != nil
 	switch {
 	case late:
 		return 1, protocol.Refuse(protocol.UpdateUnhealthy, "not confirmed within %v", within)
-	case err != nil:
+	case child.ProcessState == nil:
 		return 1, protocol.Refuse(protocol.UpdateCrashed, "%v", err)
 	}
-	return max(0, state.ExitCode()), protocol.Refuse(protocol.UpdateCrashed, "ended in the trial: %v", state)
+	return max(0, child.ProcessState.ExitCode()), protocol.Refuse(protocol.UpdateCrashed, "ended in the trial: %v", child.ProcessState)
 }
 
 // Again makes this process the launcher again, so that it starts the right
@@ -226,25 +209,11 @@ func bootConfig(file string) (store string, within time.Duration, able bool) {
 // SaysVersion runs `file version` and wants to hear version: a binary for another
 // processor, on a file system without execution, or damaged does not come so far.
 func SaysVersion(file, version string) error {
-	out, in, err := os.Pipe()
+	ctx, cancel := context.WithTimeout(context.Background(), selfTest)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, file, "version").Output()
 	if err != nil {
-		return err
-	}
-	defer out.Close()
-	child, err := os.StartProcess(file, []string{file, "version"}, &os.ProcAttr{Files: []*os.File{nil, in, nil}})
-	_ = in.Close() // the child has its own
-	if err != nil {
-		return err
-	}
-	late := time.AfterFunc(selfTest, func() { _ = child.Kill() })
-	defer late.Stop()
-	said, _ := io.ReadAll(io.LimitReader(out, 1<<10)) // what matters is compared below
-	state, err := child.Wait()
-	switch {
-	case err != nil:
-		return err
-	case !state.Success():
-		return fmt.Errorf("%s version: %v", filepath.Base(file), state)
+		return fmt.Errorf("%s version: %w", filepath.Base(file), err)
 	}
 	for word := range strings.FieldsSeq(string(said)) {
 		if word == version {
