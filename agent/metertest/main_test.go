@@ -146,7 +146,7 @@ func (m *machine) stop(sig syscall.Signal) {
 
 // ask is everything counted in this cycle, which began before the test.
 func (m *machine) ask() (uint64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
 	defer cancel()
 	u, err := m.client.Usage(ctx)
 	var refused *localapi.Error

@@ -90,7 +90,7 @@ func TestPortOverPTY(t *testing.T) {
 	}()
 	d := New(port, Options{})
 	for range 20 {
-		got, err := d.Command(t.Context(), "AT+CSQ", 5*time.Second)
+		got, err := d.Command(t.Context(), "AT+CSQ", patience)
 		if err != nil || !slices.Equal(got, []string{"+CSQ: 20,99", "OK"}) {
 			t.Fatalf("%q, %v", got, err)
 		}
@@ -103,7 +103,7 @@ func TestPortOverPTY(t *testing.T) {
 	<-served
 	select {
 	case <-d.Done():
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("a hang-up was not seen")
 	}
 	if _, err := d.Command(t.Context(), "AT+CSQ", time.Second); !errors.Is(err, ErrLost) {
@@ -133,7 +133,7 @@ func TestPortOverPTY(t *testing.T) {
 		serve(master, func(string) string { return "+CSQ: 21,99\r\nOK\r\n" })
 	}()
 	d = New(port, Options{})
-	if got, err := d.Command(t.Context(), "AT+CSQ", 5*time.Second); err != nil || got[0] != "+CSQ: 21,99" {
+	if got, err := d.Command(t.Context(), "AT+CSQ", patience); err != nil || got[0] != "+CSQ: 21,99" {
 		t.Errorf("%q, %v", got, err)
 	}
 	d.Close()
@@ -182,7 +182,7 @@ func TestReopens(t *testing.T) {
 		}
 		d := New(port, Options{})
 		if i%50 == 0 {
-			if _, err := d.Command(t.Context(), "AT", 5*time.Second); err != nil {
+			if _, err := d.Command(t.Context(), "AT", patience); err != nil {
 				t.Fatalf("open %d: %v", i, err)
 			}
 		}
