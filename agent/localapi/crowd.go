@@ -44,22 +44,20 @@ func newCrowd(l net.Listener, most int) *crowd {
 
 // Accept waits for a connection and makes room for it.
 func (c *crowd) Accept() (net.Conn, error) {
-	for {
-		conn, err := c.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		g := &guest{Conn: conn, who: peer(conn)}
-		g.since.Store(time.Now().UnixNano())
-		g.leave = sync.OnceFunc(func() { c.remove(g) })
-		for !c.enter(g) {
-			select { // everybody is served, or has just come
-			case <-c.left:
-			case <-time.After(patience):
-			}
-		}
-		return g, nil
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
+	g := &guest{Conn: conn, who: peer(conn)}
+	g.since.Store(time.Now().UnixNano())
+	g.leave = sync.OnceFunc(func() { c.remove(g) })
+	for !c.enter(g) {
+		select { // everybody is served, or has just come
+		case <-c.left:
+		case <-time.After(patience):
+		}
+	}
+	return g, nil
 }
 
 // enter adds g. Where there is no room it sends somebody away, and says whether it

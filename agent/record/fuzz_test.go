@@ -69,9 +69,7 @@ func FuzzRing(f *testing.F) {
 func splitLines(text []byte) []string {
 	var lines []string
 	for part := range slices.Chunk(text, 200) {
-		for _, line := range splitAt(part) {
-			lines = append(lines, line)
-		}
+		lines = append(lines, splitAt(part)...)
 	}
 	return lines[:min(len(lines), 64)]
 }
