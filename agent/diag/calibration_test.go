@@ -2,6 +2,7 @@ package diag
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -498,6 +499,20 @@ func (f *fault) cloud() {
 	f.probes("dns carrier ok", "tcp third_party ok", "tls third_party ok", last, last)
 }
 
+// promise sums what was said of one class.
+type promise struct {
+	n, right int
+	sum      float64
+}
+
+func (m *promise) add(p float64, right bool) {
+	m.n++
+	m.sum += p
+	if right {
+		m.right++
+	}
+}
+
 // reliability counts how often what was said with p was right.
 type reliability struct {
 	n, right [5]int
@@ -571,12 +586,19 @@ func TestWhatIsSaidWithNineTenthsIsRightNineTimesInTen(t *testing.T) {
 	const n = 6000
 	definite, definiteRight, confirmedWrong := 0, 0, 0
 	perClass := map[Code]*[3]int{} // right, undecided, wrong
+	said2 := map[Code]*promise{}
 	for range n {
 		truth := classes[f.pick(shares...)]
 		d := Diagnose(incident(rng, truth), nil)
 		said, p := leading(d)
 		all.add(p, hits1(said, truth))
 		verdicts[d.Verdict]++
+		if d.Verdict != Undecided {
+			if said2[d.Class] == nil {
+				said2[d.Class] = &promise{}
+			}
+			said2[d.Class].add(p, hits1(said, truth))
+		}
 		row := perClass[truth]
 		if row == nil {
 			row = new([3]int)
@@ -602,6 +624,28 @@ func TestWhatIsSaidWithNineTenthsIsRightNineTimesInTen(t *testing.T) {
 	for _, c := range classes {
 		if r := perClass[c]; r != nil {
 			t.Logf("%-22s right %4d  undecided %4d  wrong %4d", c, r[0], r[1], r[2])
+		}
+	}
+	for _, c := range Classes {
+		m := said2[c]
+		if m == nil {
+			continue
+		}
+		t.Logf("said %-22s %5d times, with p %.2f in the mean, right %5.1f %%", c, m.n, m.sum/float64(m.n), 100*float64(m.right)/float64(m.n))
+		// Three standard errors below what was said is more than chance.
+		mean, share := m.sum/float64(m.n), float64(m.right)/float64(m.n)
+		if m.n >= 20 && share < mean-0.02-3*math.Sqrt(mean*(1-mean)/float64(m.n)) {
+			t.Errorf("%s is said with p %.2f in the mean and right in %.2f of %d", c, mean, share, m.n)
+		}
+	}
+	for _, c := range classes {
+		r := perClass[c]
+		if r == nil {
+			continue
+		}
+		// An outage that swallows packets is a black hole to who has no neighbours to ask.
+		if all := r[0] + r[1] + r[2]; all >= 50 && (r[0] == 0 || 100*r[2] > 20*all) {
+			t.Errorf("of %d incidents of %s %d were named and %d called something else", all, c, r[0], r[2])
 		}
 	}
 	for what, k := range wrong {

@@ -152,6 +152,8 @@ func (k *sight) judgeRadio(h *hits) GateState {
 		switch {
 		case name == "cell" && reg != yes && finds != yes:
 			h.add("locked_and_searching", l.src, l.value.Detail)
+		case (name == "rat" || name == "band") && reg == no && finds == no && len(k.scans) == 0:
+			h.add("locked_and_deaf", l.src, l.value.Detail)
 		case reg != yes:
 			h.add("lock_set", l.src, l.value.Detail)
 		}

@@ -270,8 +270,7 @@ func (k *Known) sessionCauses(h *hits) bool {
 			case auth == yes:
 				h.add("session_auth_changed", r.src, words)
 			case changed == no && auth == no || changed == no && k.lastGood.ok && k.authOld == "":
-				h.add("session_auth_same", r.src, words)
-				su = true
+				h.add("session_auth_same", r.src, words) // a password as well as a stop, so no sign of one
 			default:
 				h.add("session_auth", r.src, words)
 			}

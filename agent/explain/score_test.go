@@ -161,6 +161,7 @@ func TestCorpus(t *testing.T) {
 		{"corpus/cases-open.json", 98, 97, 0, 0},
 		{"corpus/cases2-open.json", 98, 97, 0, 0},
 		{"rules-cases.json", 98, 90, 0, 0},
+		{"blind-cases.json", 95, 85, 0, 0},
 		{"corpus/sms-open.json", 97, 95, 0, 0},
 		{"own-cases.json", 98, 90, 0, 0}, // some own cases accept declining
 		{"dialect-cases.json", 98, 90, 0, 0},
