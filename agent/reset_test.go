@@ -19,8 +19,8 @@ import (
 )
 
 // The whole agent on a board with a reset line: the modem has gone, the fault is named
-// and raised, five minutes later the line is pressed; the modem answers to nothing more,
-// so the next press comes ten minutes after.
+// and raised, and within two minutes the line is pressed; the modem answers to nothing
+// more, so the next press comes by the patient schedule, a quarter of an hour after.
 func TestAgentResetsAModemThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -42,7 +42,7 @@ func TestAgentResetsAModemThatIsGone(t *testing.T) {
 			ResetModem: func(_ context.Context, state string) error {
 				mu.Lock()
 				defer mu.Unlock()
-				pressed = append(pressed, time.Since(began).Round(time.Minute))
+				pressed = append(pressed, time.Since(began).Round(time.Second))
 				return nil
 			},
 			ShowState: func(good bool) {
@@ -61,8 +61,8 @@ func TestAgentResetsAModemThatIsGone(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
-		if want := "[5m0s 15m0s]"; fmt.Sprint(pressed) != want || shown != "false" {
-			t.Errorf("pressed at %v, want %s; the LED shows %s", pressed, want, shown)
+		if len(pressed) != 2 || pressed[0] > 2*time.Minute || pressed[1]-pressed[0] < 12*time.Minute || shown != "false" {
+			t.Errorf("pressed at %v; the LED shows %s", pressed, shown)
 		}
 	})
 }

@@ -112,7 +112,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		Poll: cfg.Modem.Poll.Std(), SlowPoll: slowPoll, LinkPoll: cfg.Data.Poll.Std(), ReportEvery: cfg.Uplink.ReportEvery.Std(),
 		Probes: specs, ProbeEvery: cfg.Probes.Interval.Std(), ProbeBudget: int(cfg.Probes.DailyBudgetBytes),
 		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
-		Steps: stepsOf(o.Hardware), DeleteRead: cfg.Modem.SMSDelete == "read", BlockAt: cfg.Data.BlockPercent(),
+		Steps: allowed(worker.CanTake(o.Hardware), cfg.Recovery), DeleteRead: cfg.Modem.SMSDelete == "read", BlockAt: cfg.Data.BlockPercent(),
 		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
 	}
 	events := make(chan core.Event, eventQueue)
@@ -128,16 +128,15 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 	return l, nil
 }
 
-// stepsOf are the remedies that this machine can take.
-func stepsOf(hw device.Hardware) []remedy.Step {
-	var out []remedy.Step
-	if hw.OpenModem != nil {
-		out = append(out, core.StepRadioCycle)
+// allowed are the steps of can that the config lets be taken: those that need consent
+// only where it names them.
+func allowed(can []remedy.Step, r config.Recovery) []remedy.Step {
+	if !r.Enabled {
+		return nil
 	}
-	if hw.ResetModem != nil {
-		out = append(out, core.StepResetLine)
-	}
-	return out
+	return slices.DeleteFunc(can, func(s remedy.Step) bool {
+		return remedy.Builtin.Step[s].Consent && !slices.Contains(r.Allow, string(s)) || slices.Contains(r.Forbid, string(s))
+	})
 }
 
 // modemAt is where the config looks for the modem, in one word.

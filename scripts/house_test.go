@@ -54,7 +54,7 @@ var arrows = map[string][]string{
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
 	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "modem/transcript", "protocol"},
 
-	"agent/config":          {"agent/diag", "protocol", "firmware-targets"},
+	"agent/config":          {"agent/remedy", "agent/diag", "protocol", "firmware-targets"},
 	"agent/board":           {"agent/diag", "agent/flash", "agent/instant", "agent/meter", "agent/wayout", "firmware-targets"},
 	"agent/board/boardtest": {},
 	"agent/wayout":          {},
@@ -76,7 +76,7 @@ var arrows = map[string][]string{
 
 	// The machine's hardware as functions; what a probe or a question of the time is
 	// comes from the packages that ask.
-	"agent/device": {"agent/machine/ddcmp", "agent/machine/line", "agent/board", "agent/config", "agent/core", "agent/diag", "agent/instant", "agent/meter", "agent/probe", "agent/wayout",
+	"agent/device": {"agent/remedy", "agent/machine/ddcmp", "agent/machine/line", "agent/board", "agent/config", "agent/core", "agent/diag", "agent/instant", "agent/meter", "agent/probe", "agent/wayout",
 		"firmware-targets", "modem", "modem/at", "modem/profile", "modem/threegpp", "protocol"},
 
 	"agent/update":         {"protocol"},

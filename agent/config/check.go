@@ -18,6 +18,7 @@ import (
 	"unicode"
 
 	"cellwarden/agent/diag"
+	"cellwarden/agent/remedy"
 	"cellwarden/protocol"
 )
 
@@ -90,6 +91,7 @@ func Check(c Config) []Problem {
 	k.diag(c.Diag)
 	k.absolute("carrier.file", c.Carrier.File)
 	k.machine(c)
+	k.recovery(c.Recovery)
 	return k.problems
 }
 
@@ -128,6 +130,31 @@ func (k *checker) modem(m Modem) {
 	k.between("modem.poll", m.Poll, time.Second, 10*time.Minute)
 	k.between("modem.command_timeout", m.CommandTimeout, time.Second, time.Minute)
 	k.oneOf("modem.sms_delete", m.SMSDelete, "never", "read")
+}
+
+// recovery holds the lists to steps that there are; package remedy has what each does.
+func (k *checker) recovery(r Recovery) {
+	for key, list := range map[string][]string{"recovery.allow": r.Allow, "recovery.forbid": r.Forbid} {
+		for _, step := range list {
+			info, ok := remedy.Builtin.Step[remedy.Step(step)]
+			switch {
+			case !ok:
+				k.add(key, fmt.Sprintf("%q is no step", step), "write some of "+strings.Join(remedySteps(key == "recovery.allow"), ", "))
+			case key == "recovery.allow" && !info.Consent:
+				k.add(key, fmt.Sprintf("%q needs no consent", step), "take it out of the list; recovery.forbid keeps it from being taken")
+			}
+		}
+	}
+}
+
+func remedySteps(consent bool) (out []string) {
+	for step, info := range remedy.Builtin.Step {
+		if info.Consent || !consent {
+			out = append(out, string(step))
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (k *checker) data(d Data) {

@@ -28,19 +28,20 @@ var Example string
 
 // Config is the whole file. The zero value is not usable; start from Default.
 type Config struct {
-	Device  Device        `toml:"device"`
-	Modem   Modem         `toml:"modem"`
-	Data    Data          `toml:"data"`
-	Plan    protocol.Plan `toml:"plan"`
-	Uplink  Uplink        `toml:"uplink"`
-	Probes  Probes        `toml:"probes"`
-	Store   Store         `toml:"store"`
-	API     API           `toml:"api"`
-	Log     Log           `toml:"log"`
-	Update  Update        `toml:"update"`
-	Diag    Diag          `toml:"diag"`
-	Carrier Carrier       `toml:"carrier"`
-	Machine Machine       `toml:"machine"`
+	Device   Device        `toml:"device"`
+	Modem    Modem         `toml:"modem"`
+	Data     Data          `toml:"data"`
+	Plan     protocol.Plan `toml:"plan"`
+	Uplink   Uplink        `toml:"uplink"`
+	Probes   Probes        `toml:"probes"`
+	Store    Store         `toml:"store"`
+	API      API           `toml:"api"`
+	Log      Log           `toml:"log"`
+	Update   Update        `toml:"update"`
+	Diag     Diag          `toml:"diag"`
+	Carrier  Carrier       `toml:"carrier"`
+	Machine  Machine       `toml:"machine"`
+	Recovery Recovery      `toml:"recovery"`
 }
 
 // Device names the machine.
@@ -62,6 +63,14 @@ type Modem struct {
 	Poll           Duration `toml:"poll"`
 	CommandTimeout Duration `toml:"command_timeout"`
 	SMSDelete      string   `toml:"sms_delete"` // "never" or "read"
+}
+
+// Recovery is what the agent may do to bring the machine back. The steps are those of
+// package remedy.
+type Recovery struct {
+	Enabled bool     `toml:"enabled"`
+	Allow   []string `toml:"allow"`  // of the steps that need consent
+	Forbid  []string `toml:"forbid"` // of all
 }
 
 // Data is the interface that the plan pays for.
@@ -212,8 +221,9 @@ var Default = Config{
 		// At 1 MB a day eight writes; a power cut forgets at most this much traffic.
 		MeterFlushBytes: 128 << 10,
 	},
-	API: API{Socket: "/run/cellwarden/api.sock", HTTP: "127.0.0.1:8788"},
-	Log: Log{Level: "info", Format: "text"},
+	API:      API{Socket: "/run/cellwarden/api.sock", HTTP: "127.0.0.1:8788"},
+	Log:      Log{Level: "info", Format: "text"},
+	Recovery: Recovery{Enabled: true},
 	Update: Update{
 		Window: "01:00-05:00",
 		// A delta in one night, a whole binary in two or three.

@@ -139,10 +139,6 @@ type Core struct {
 	lost     *protocol.Lost // what an hour without service costs now, nil not known
 	soldFor  time.Duration  // when the path was last looked at for a sale
 
-	cycled   int64         // Unix seconds of the last radio cycle
-	cycledAt time.Duration // and its moment in this run
-	cycleDue string
-
 	dirty     bool
 	urgent    bool
 	ending    bool
@@ -180,15 +176,18 @@ type trafficMark struct {
 // first start) and a meter (nil starts a new one). A snapshot that cannot be
 // read is an error; the caller keeps the file aside and passes nil.
 func New(opt Options, at instant.Instant, snapshot []byte, m *meter.Meter) (*Core, error) {
-	c := &Core{opt: opt, now: at, start: at, meter: m, remedies: remedies{climbs: map[remedy.Step]climb{}}}
+	c := &Core{opt: opt, now: at, start: at, meter: m}
 	if c.meter == nil {
 		c.meter = meter.New(opt.Meter)
 	}
+	var steps remedy.State
 	if len(snapshot) > 0 {
-		if err := c.restore(snapshot); err != nil {
+		var err error
+		if steps, err = c.restore(snapshot); err != nil {
 			return nil, err
 		}
 	}
+	c.startRemedies(steps)
 	c.probes.init(opt)
 	c.useKept()
 	c.pollAt, c.slowAt, c.linkAt = at.Mono, at.Mono, at.Mono
@@ -345,6 +344,13 @@ func (c *Core) Step(ev Event) []Effect {
 			c.meter.OwnBytes(e.Bytes, c.now)
 		}
 		judge = false
+	case HoldOff:
+		c.holdOff(e.For)
+		judge = false
+	case Repair:
+		c.repair(e.On)
+	case Did:
+		c.did(e.What)
 	case RemedyBegun:
 		c.disturb(e.Step)
 	case RemedyDone:

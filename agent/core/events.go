@@ -115,6 +115,21 @@ type (
 		Result remedy.Result
 		Detail string // of a step that failed, for the log
 	}
+	// HoldOff keeps recovery off while money moves, for so long; 0 lets it go on.
+	HoldOff struct {
+		At
+		For time.Duration
+	}
+	// Repair begins or ends repair mode.
+	Repair struct {
+		At
+		On bool
+	}
+	// Did is a technician's word that something was done: card_reseated, bill_paid, …
+	Did struct {
+		At
+		What string
+	}
 	// Stock is what the shell has counted when a report is made: how many messages
 	// wait in the outbox, and protocol.State.Counts.
 	Stock struct {
@@ -212,6 +227,7 @@ type (
 		Step remedy.Step
 		Port string
 		Why  string
+		APN  string // of last_good_apn
 	}
 	// DeleteMessages makes room in the modem's message store.
 	DeleteMessages struct{ Messages []threegpp.SMS }

@@ -20,28 +20,28 @@ const keepEvery = 10 * time.Minute
 
 // kept is what survives a restart. A damaged or newer one is refused by New.
 type kept struct {
-	V          int                       `json:"v"`
-	Standing   *keptFault                `json:"standing,omitempty"`
-	Last       *keptFault                `json:"last,omitempty"`
-	LastGood   diag.LastGood             `json:"last_good"`
-	SIMStatus  *protocol.SIMStatus       `json:"sim_status,omitempty"`
-	Plan       *protocol.Plan            `json:"plan,omitempty"`
-	Card       string                    `json:"card,omitempty"` // whose the two above are
-	Resting    []notes                   `json:"resting,omitempty"`
-	Settings   protocol.Settings         `json:"settings"`
-	Replay     protocol.Replay           `json:"replay"`
-	Cycled     int64                     `json:"cycled,omitempty"`
-	LastTime   time.Time                 `json:"last_time"` // when a clock was last trusted
-	ProbeDay   int64                     `json:"probe_day,omitempty"`
-	ProbeSpent int                       `json:"probe_spent,omitempty"`
-	Warnings   []protocol.Warning        `json:"warnings,omitempty"`
-	CycleSeen  time.Time                 `json:"cycle_seen"`
-	Pending    *keptFault                `json:"pending,omitempty"`
-	White      whitelist                 `json:"whitelist"`
-	Changes    []keptChange              `json:"changes,omitempty"` // the flap guard's: told
-	Flips      []keptChange              `json:"flips,omitempty"`   // and judged
-	ModemSeen  string                    `json:"modem_seen,omitempty"`
-	Climbs     map[remedy.Step]keptClimb `json:"climbs,omitempty"` // how far the remedies have gone
+	V          int                 `json:"v"`
+	Standing   *keptFault          `json:"standing,omitempty"`
+	Last       *keptFault          `json:"last,omitempty"`
+	LastGood   diag.LastGood       `json:"last_good"`
+	SIMStatus  *protocol.SIMStatus `json:"sim_status,omitempty"`
+	Plan       *protocol.Plan      `json:"plan,omitempty"`
+	Card       string              `json:"card,omitempty"` // whose the two above are
+	Resting    []notes             `json:"resting,omitempty"`
+	Settings   protocol.Settings   `json:"settings"`
+	Replay     protocol.Replay     `json:"replay"`
+	LastTime   time.Time           `json:"last_time"` // when a clock was last trusted
+	ProbeDay   int64               `json:"probe_day,omitempty"`
+	ProbeSpent int                 `json:"probe_spent,omitempty"`
+	Warnings   []protocol.Warning  `json:"warnings,omitempty"`
+	CycleSeen  time.Time           `json:"cycle_seen"`
+	Pending    *keptFault          `json:"pending,omitempty"`
+	White      whitelist           `json:"whitelist"`
+	Changes    []keptChange        `json:"changes,omitempty"` // the flap guard's: told
+	Flips      []keptChange        `json:"flips,omitempty"`   // and judged
+	ModemSeen  string              `json:"modem_seen,omitempty"`
+	Remedies   remedy.State        `json:"remedies"` // budgets, and how far each ladder is climbed
+	RepairLeft time.Duration       `json:"repair_left,omitempty"`
 }
 
 // keptChange is a change with its instant.
@@ -107,10 +107,10 @@ func (c *Core) snapshot() []byte {
 		c.lastTime = c.now.Wall.UTC().Truncate(time.Second)
 	}
 	data, err := json.Marshal(kept{V: keptVersion, LastTime: c.lastTime, Standing: keepFault(c.standing), Last: keepFault(c.last), LastGood: c.lastGood,
-		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay, Cycled: c.cycled,
+		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
 		Pending: keepFault(c.pending), White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips),
-		ModemSeen: c.modemSeen, Climbs: c.keepClimbs()})
+		ModemSeen: c.modemSeen, Remedies: c.remedies.engine.State(), RepairLeft: max(0, c.remedies.pausedUntil-c.now.Mono)})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
 		return nil
@@ -122,31 +122,33 @@ func (c *Core) snapshot() []byte {
 // zero: never.
 func (c *Core) LastTime() time.Time { return c.lastTime }
 
-func (c *Core) restore(data []byte) error {
+func (c *Core) restore(data []byte) (remedy.State, error) {
 	var k kept
 	if err := json.Unmarshal(data, &k); err != nil {
-		return fmt.Errorf("core: kept state: %w", err)
+		return remedy.State{}, fmt.Errorf("core: kept state: %w", err)
 	}
 	if k.V != keptVersion {
-		return fmt.Errorf("core: kept state has version %d, this agent reads %d", k.V, keptVersion)
+		return remedy.State{}, fmt.Errorf("core: kept state has version %d, this agent reads %d", k.V, keptVersion)
 	}
 	c.lastTime = k.LastTime
 	c.standing, c.last, c.lastGood = k.Standing.fault(), k.Last.fault(), k.LastGood
 	c.notesOf, c.resting = k.Card, k.Resting[:min(len(k.Resting), maxCards)]
-	c.simStatus, c.pushedPlan, c.replay, c.cycled = k.SIMStatus, k.Plan, k.Replay, k.Cycled
+	c.simStatus, c.pushedPlan, c.replay = k.SIMStatus, k.Plan, k.Replay
 	c.settings, c.modemSeen = k.Settings, k.ModemSeen
 	if c.modemSeen == "" && k.LastGood.At != "" {
 		c.modemSeen = c.opt.ModemAt // kept by an agent that did not note it: it has worked
 	}
 	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent
-	c.restoreClimbs(k.Climbs)
+	if k.RepairLeft > 0 {
+		c.remedies.pausedUntil = c.now.Mono + min(k.RepairLeft, RepairLife)
+	}
 	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
 	c.white = k.White
 	c.changes, c.flips = c.restored(k.Changes, 2*flapChanges), c.restored(k.Flips, flapChanges+1)
 	if c.pending = k.Pending.fault(); c.pending != nil {
 		c.pending.Raised = false
 	}
-	return nil
+	return k.Remedies, nil
 }
 
 // persist emits what must survive, under the flash policy.

@@ -42,7 +42,12 @@ func (c *Core) hold(f *fault, d diag.Diagnosis) time.Duration {
 	return t
 }
 
-func (c *Core) clearTime(class diag.Code) time.Duration { return diag.ClassTable[class].Clear }
+func (c *Core) clearTime(class diag.Code) time.Duration {
+	if c.repairing() {
+		return 0
+	}
+	return diag.ClassTable[class].Clear
+}
 
 // elapsed is the time since t, also across a restart of the board where both
 // wall clocks can be believed.
@@ -111,7 +116,7 @@ func (c *Core) noteFlip(class diag.Code, layer diag.Layer) {
 // (diagnosis.md §7): the registration comes back within it.
 const selfMade = 90 * time.Second
 
-func (c *Core) disturbed() bool { return c.cycledAt > 0 && c.now.Mono-c.cycledAt <= selfMade }
+func (c *Core) disturbed() bool { return c.now.Mono < c.remedies.ownUntil }
 
 // judge diagnoses and moves the fault through its life.
 func (c *Core) judge() {

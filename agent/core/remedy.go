@@ -7,181 +7,327 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/remedy"
+	"cellwarden/protocol"
 )
 
-// Steps that this version takes; the names are those of package remedy's table.
+// Steps that the core knows by name; the names are those of package remedy's table,
+// which has all of them.
 const (
 	StepRadioCycle remedy.Step = "radio_cycle"
 	StepResetLine  remedy.Step = "reset_line"
+	StepReread     remedy.Step = "reread"
+	stepLastAPN    remedy.Step = "last_good_apn"
 )
 
-// A rung is one step that a standing class leads to: the first time after First, then
-// each time after twice the wait, up to Most. A class that has been gone for Forget
-// begins anew.
-type rung struct {
-	class               diag.Code
-	ports               []string // states of the AT port in which the step can help
-	step                remedy.Step
-	first, most, forget time.Duration
-}
+// Limits of what keeps recovery off.
+const (
+	// HoldOffMost is the longest that the machine's software may hold recovery off in
+	// one go: a payment takes a minute, and a program that crashed must not keep a
+	// machine dead.
+	HoldOffMost = 10 * time.Minute
+	// RepairLife is how long repair mode lasts: a visit.
+	RepairLife = time.Hour
+)
 
-// rungs are tried in their order; one step is under way at a time.
-var rungs = []rung{
-	// The first try comes when a slow module would have come back by itself; then each
-	// waits twice as long, since a module that a reset does not help needs a technician.
-	// A module that sleeps by the network's leave, or that another program holds, is in
-	// neither of the two states.
-	{diag.ModemFault, []string{"silent", "absent"}, StepResetLine, 5 * time.Minute, 12 * time.Hour, time.Hour},
-}
+// Ports in which a step can help. A module that sleeps by the network's leave, or that
+// another program holds, is in neither of the two states of a dead one.
+var (
+	answering = []string{"ok"}
+	deadPorts = []string{"silent", "absent", "garbage", "lost"}
+)
 
-// climb is how far one rung's step has been tried. Times are by Mono of this boot.
-type climb struct {
-	faulty bool
-	from   time.Duration // since when the present wait runs
-	wait   time.Duration // 0: never needed
-	good   time.Duration // since when the class is gone
-}
-
-// due takes how things stand now, and says whether now is the time.
-func (m *climb) due(r rung, now time.Duration, faulty bool) bool {
-	if !faulty {
-		if m.faulty {
-			m.faulty, m.good = false, now
-		}
-		return false
-	}
-	if !m.faulty {
-		m.faulty, m.from = true, now
-		if m.wait == 0 || now-m.good >= r.forget {
-			m.wait = r.first
-		}
-	}
-	if now-m.from < m.wait {
-		return false
-	}
-	m.wait, m.from = min(2*m.wait, r.most), now
-	return true
+var portOf = map[remedy.Step][]string{
+	"reopen": {"silent", "garbage", "lost"}, "reread": answering, "session_cycle": answering, "last_good_apn": answering, "reattach": answering,
+	"reregister": answering, "auto_rat": answering, "radio_on": answering, StepRadioCycle: answering, "card_power": answering, "soft_reset": answering,
+	StepResetLine: deadPorts, "usb_power": deadPorts, "power_cut": deadPorts,
 }
 
 // remedies is what the core knows of its own steps.
 type remedies struct {
-	climbs  map[remedy.Step]climb
-	running remedy.Step // "" none
-	port    string      // state of the AT port, "" not told yet
+	engine *remedy.Engine
+	port   string          // state of the AT port, "" not told yet
+	class  diag.Code       // judged now, and since when by Mono
+	since  time.Duration   //
+	last   remedy.Decision // the newest; its At is when to look again
+	taken  remedy.Decision // the step under way, or the last one
+	began  time.Duration
+	judge  bool          // whether taken helped is not told yet
+	kept   time.Duration // when a wait was last kept
+	lines  []RemedyLine
+	sms    bool // the resume message that now stands was told
+
+	heldUntil   time.Duration // the machine's software holds recovery off
+	pausedUntil time.Duration // repair mode
+	ownUntil    time.Duration // until then what is seen is our own doing
+}
+
+// RemedyLine is one step for people: when, what, and how it ended ("" it is under way).
+type RemedyLine struct {
+	At     instant.Instant
+	Class  diag.Code
+	Step   remedy.Step
+	Rung   int
+	Why    string // the news that brought it forward, "" the ladder
+	Result string // protocol.StepHelped and so on
+}
+
+// maxRemedyLines bounds what the status shows.
+const maxRemedyLines = 16
+
+// startRemedies goes on where the run before ended. A step that was under way then has
+// been paid for.
+func (c *Core) startRemedies(kept remedy.State) {
+	c.remedies.engine = remedy.New(remedy.Builtin, c.hash(c.opt.Device), kept, c.now.Mono)
+	if step, class := c.remedies.engine.Interrupted(); step != "" {
+		c.remedies.engine.Ended(c.now.Mono, remedy.Interrupted)
+		c.emit(Log{LevelWarn, "remedy interrupted", []any{"step", string(step), "class", class}})
+		c.dirty = true
+	}
 }
 
 // mend takes the step whose time has come. It is paid for on the flash before it
 // begins, so that neither a kill nor a crash loop buys another try.
 func (c *Core) mend() {
-	if c.remedies.running != "" || c.remedies.port == "" {
+	r := &c.remedies
+	if len(c.opt.Steps) == 0 || c.ending {
 		return
 	}
-	for _, r := range rungs {
-		if !slices.Contains(c.opt.Steps, r.step) {
-			continue
-		}
-		was := c.remedies.climbs[r.step]
-		now := was
-		due := now.due(r, c.now.Mono, c.isClass(r.class) && slices.Contains(r.ports, c.remedies.port))
-		if now != was {
-			c.remedies.climbs[r.step], c.dirty = now, true
-		}
-		if due {
-			c.take(Remedy{Step: r.step, Port: c.remedies.port, Why: string(r.class)})
-			return
-		}
+	c.tellHelped()
+	if r.port == "" && c.opt.HasModem || c.now.Mono < r.ownUntil {
+		return
+	}
+	class, sure := c.mendable()
+	if class != r.class {
+		r.class, r.since = class, c.now.Mono
+	}
+	d := r.engine.Look(remedy.Input{Now: c.now.Mono, Class: string(class), Since: r.since, Card: c.simKey(), Sure: sure,
+		Passing: c.passes(), Busy: c.busy(), BackOff: c.backOff(), HeldUntil: r.heldUntil, PausedUntil: r.pausedUntil, Able: c.able})
+	if d.Step == "" && d.Why != r.last.Why && d.Why == remedy.WhyBudget {
+		c.emit(Log{LevelInfo, "remedy waits", []any{"step", string(d.Next), "why", string(d.Why)}})
+	}
+	r.last = d
+	if d.Why == remedy.WhyWaiting && c.now.Mono-r.kept >= keepWaits {
+		r.kept, c.dirty = c.now.Mono, true
+	}
+	if d.Step != "" {
+		c.take(d)
 	}
 }
 
-// isClass: the class is raised, and still what is judged.
-func (c *Core) isClass(class diag.Code) bool {
-	return c.standing != nil && c.standing.Class == class && c.diag.Class == class
+// keepWaits is how often a wait that goes on is kept: so much of it may a power cut take.
+const keepWaits = time.Hour
+
+// mendable is the class whose ladder is climbed now, and whether it is sure.
+func (c *Core) mendable() (diag.Code, bool) {
+	d := c.diag
+	switch {
+	case d.Verdict == "" || d.Verdict == diag.AllWell:
+		return diag.Healthy, true
+	case d.Verdict == diag.Undecided && (d.Layer == "" || d.Layer == diag.LayerService):
+		return diag.Healthy, true // nothing failed below the service, or little is known
+	}
+	return d.Class, d.Verdict != diag.Undecided
+}
+
+// passes: packets are seen to pass, by probes or by the broker's connection over the
+// line, so that no step may cut it.
+func (c *Core) passes() bool {
+	if c.uplink.State == "connected" && c.uplink.OverData {
+		return true
+	}
+	return slices.ContainsFunc(c.diag.Gates, func(g diag.Gate) bool {
+		return (g.Layer == diag.LayerPath || g.Layer == diag.LayerService) && g.State == diag.GatePassed
+	})
+}
+
+// busy: the machine received something in the last minute.
+func (c *Core) busy() bool {
+	n := len(c.traffic)
+	return n > 1 && c.now.Mono-c.traffic[n-1].at <= trafficSpan && c.traffic[n-1].rx > c.traffic[0].rx
+}
+
+// backOff is until when the network told the module to wait; 0 it did not.
+func (c *Core) backOff() time.Duration {
+	left := c.known.BackOffLeft(c.now)
+	if left <= 0 {
+		return 0
+	}
+	return c.now.Mono + left
+}
+
+func (c *Core) able(s remedy.Step) bool {
+	if !slices.Contains(c.opt.Steps, s) {
+		return false
+	}
+	if s == stepLastAPN && (c.lastGood.APN == "" || c.lastGood.APN == c.known.Summary().APN) {
+		return false
+	}
+	ports, needs := portOf[s]
+	return !needs || slices.Contains(ports, c.remedies.port)
 }
 
 // take keeps that the step is taken, then has it taken.
-func (c *Core) take(r Remedy) {
-	c.remedies.running = r.Step
+func (c *Core) take(d remedy.Decision) {
+	r := &c.remedies
+	r.taken, r.began, r.judge = d, c.now.Mono, false
+	r.lines = append(r.lines, RemedyLine{At: c.now, Class: diag.Code(d.Class), Step: d.Step, Rung: d.Rung, Why: d.News})
+	r.lines = r.lines[max(0, len(r.lines)-maxRemedyLines):]
 	c.dirty, c.urgent = true, true
 	c.persist()
-	c.emit(Log{LevelWarn, "remedy", []any{"step", string(r.Step), "why", r.Why}})
-	c.emit(r)
+	why := d.News
+	if why == "" {
+		why = d.Class
+	}
+	c.emit(Log{LevelWarn, "remedy", []any{"step", string(d.Step), "class", d.Class, "rung", d.Rung, "why", why}})
+	if d.Step == StepReread { // the core's own: the whole round is asked again
+		c.slowAt, c.pollAt, c.askError = c.now.Mono, c.now.Mono, true
+		c.remedyDone(RemedyDone{Step: d.Step, Result: remedy.Done})
+		return
+	}
+	order := Remedy{Step: d.Step, Port: r.port, Why: why}
+	if d.Step == stepLastAPN {
+		order.APN = c.lastGood.APN
+	}
+	c.emit(order)
 }
-
-// disturbances are the words by which the judgement knows what we did ourselves.
-var disturbances = map[remedy.Step]string{StepRadioCycle: "radio cycle", StepResetLine: "radio cycle"}
 
 // remedyDone ends a step.
 func (c *Core) remedyDone(e RemedyDone) {
-	c.remedies.running = ""
+	r := &c.remedies
+	r.engine.Ended(c.now.Mono, e.Result)
+	c.dirty = true
 	if e.Result != remedy.Done {
 		c.emit(Log{LevelWarn, "remedy failed", []any{"step", string(e.Step), "detail", e.Detail}})
+		c.tellRemedy(protocol.StepFailed, e.Detail)
 		return
 	}
 	c.disturb(e.Step)
+	r.judge = true
 }
 
-// disturb: what the modem says now is our doing.
+// disturb: what is seen now is our doing, until the step has settled.
 func (c *Core) disturb(s remedy.Step) {
-	c.cycledAt = c.now.Mono
-	c.see("agent", diag.Disturbance{What: disturbances[s]})
+	d := remedy.Builtin.Disturbs(s)
+	if d < remedy.DisturbsSession {
+		return
+	}
+	quiet := remedy.Builtin.Settle(s)
+	if d >= remedy.DisturbsRadio {
+		quiet = max(quiet, selfMade)
+		c.see("agent", diag.Disturbance{What: "radio cycle"})
+	}
+	c.remedies.ownUntil = max(c.remedies.ownUntil, c.now.Mono+quiet)
 }
 
-// nextRemedy is when a step is due at the latest, by Mono; false when none is.
-func (c *Core) nextRemedy() (time.Duration, bool) {
-	if c.remedies.running != "" {
-		return 0, false
+// tellHelped tells whether the last step helped, once its own disturbance is over or
+// service is back.
+func (c *Core) tellHelped() {
+	r := &c.remedies
+	if !r.judge {
+		return
 	}
-	for _, r := range rungs {
-		if m := c.remedies.climbs[r.step]; m.faulty {
-			return m.from + m.wait, true
-		}
+	well := c.diag.Verdict == diag.AllWell || diag.Code(r.taken.Class) != c.diag.Class && c.passes()
+	switch {
+	case well:
+		c.tellRemedy(protocol.StepHelped, "")
+	case c.now.Mono >= r.ownUntil && c.now.Mono-r.began >= remedy.Builtin.Settle(r.taken.Step):
+		c.tellRemedy(protocol.StepNoHelp, "")
+	}
+}
+
+// tellRemedy tells the backend and the technician how a step ended.
+func (c *Core) tellRemedy(result, why string) {
+	r := &c.remedies
+	r.judge = false
+	if n := len(r.lines); n > 0 {
+		r.lines[n-1].Result = result
+	}
+	if remedy.Builtin.Disturbs(r.taken.Step) < remedy.DisturbsSession && result != protocol.StepHelped {
+		return // asking again costs nothing and is nobody's business
+	}
+	msg := protocol.Recovery{Class: r.taken.Class, Step: string(r.taken.Step), Rung: r.taken.Rung, Result: result, Why: foreign(why),
+		TookMS: (c.now.Mono - r.began).Milliseconds()}
+	c.store(protocol.TypeRecovery, EventPriority, msg, false, "")
+}
+
+// nextRemedy is when to look again at the latest, by Mono; false when nothing is due.
+func (c *Core) nextRemedy() (time.Duration, bool) {
+	r := &c.remedies
+	switch at := max(r.last.At, r.ownUntil); {
+	case len(c.opt.Steps) == 0 || r.last.At == 0 && !r.judge:
+		return 0, false
+	case at > c.now.Mono:
+		return at, true
 	}
 	return 0, false
 }
 
-// keptClimb is a climb with its instants.
-type keptClimb struct {
-	Faulty bool            `json:"faulty,omitempty"`
-	From   instant.Instant `json:"from"`
-	WaitS  int64           `json:"wait_s"`
-	Good   instant.Instant `json:"good"`
+// news brings the step forward that a class waits for: a bill paid, a cycle begun.
+func (c *Core) news(what string) {
+	c.remedies.engine.Tell(c.now.Mono, what)
+	c.dirty = true
 }
 
-func (c *Core) keepClimbs() map[remedy.Step]keptClimb {
-	out := map[remedy.Step]keptClimb{}
-	for step, m := range c.remedies.climbs {
-		if m.wait > 0 {
-			out[step] = keptClimb{m.faulty, c.ago(c.now.Mono - m.from), int64(m.wait / time.Second), c.ago(c.now.Mono - m.good)}
-		}
+// newsOfMessage tells once of each message that says the line is open again.
+func (c *Core) newsOfMessage() {
+	resumed := c.known.Summary().ResumedSMS
+	if resumed && !c.remedies.sms {
+		c.news("sms_topup")
 	}
-	return out
+	c.remedies.sms = resumed
 }
 
-// ago is the instant so long before now.
-func (c *Core) ago(d time.Duration) instant.Instant {
-	at := c.now
-	at.Mono, at.Wall = at.Mono-d, at.Wall.Add(-d)
-	return at
+// holdOff keeps recovery off while money moves, for as long as the machine's software
+// asks, at most HoldOffMost; 0 lets it go on.
+func (c *Core) holdOff(d time.Duration) {
+	c.remedies.heldUntil = c.now.Mono + min(max(d, 0), HoldOffMost)
 }
 
-// restoreClimbs goes on where the run before ended. Where no clock can tell how long
-// ago that was, the wait runs anew, with its full length.
-func (c *Core) restoreClimbs(kept map[remedy.Step]keptClimb) {
-	c.remedies.climbs = map[remedy.Step]climb{}
-	for _, r := range rungs {
-		k, ok := kept[r.step]
-		if !ok || k.WaitS <= 0 {
-			continue
-		}
-		c.remedies.climbs[r.step] = climb{faulty: k.Faulty, from: c.now.Mono - c.sinceKept(k.From),
-			wait: min(max(r.first, time.Duration(k.WaitS)*time.Second), r.most), good: c.now.Mono - c.sinceKept(k.Good)}
+// repair begins or ends repair mode: no step is taken, all is looked at again at once,
+// and a fault that is healed is over at once.
+func (c *Core) repair(on bool) {
+	c.remedies.pausedUntil = 0
+	if on {
+		c.remedies.pausedUntil = c.now.Mono + RepairLife
 	}
+	c.refresh()
+	c.dirty, c.urgent = true, true
+	c.emit(Log{LevelInfo, "repair mode", []any{"on", on}})
 }
 
-// sinceKept is the time since a kept instant, 0 where no clock tells.
-func (c *Core) sinceKept(t instant.Instant) time.Duration {
-	if t.Boot != c.now.Boot && !(t.Trusted && c.now.Trusted) {
-		return 0
+// did takes a technician's word: what he did counts as news, and all is looked at again.
+func (c *Core) did(what string) {
+	c.news(remedy.NewsTechnician)
+	c.slowAt, c.askError = c.now.Mono, true
+	c.refresh()
+	c.emit(Log{LevelInfo, "a technician says", []any{"done", foreign(what)}})
+}
+
+// repairing reports whether a technician is at work.
+func (c *Core) repairing() bool { return c.now.Mono < c.remedies.pausedUntil }
+
+// RemedyView is what people see of recovery.
+type RemedyView struct {
+	Why         remedy.Why    // why nothing is done now
+	Next        remedy.Step   // what is waited for, "" nothing
+	NextIn      time.Duration // 0 not known
+	Running     remedy.Step
+	PausedLeft  time.Duration // repair mode
+	HeldLeft    time.Duration // the machine's software
+	Lines       []RemedyLine  // the newest last
+	CanDoAtMost []remedy.Step // what this machine can do at all
+}
+
+// Remedies is how recovery stands.
+func (c *Core) Remedies() RemedyView {
+	r := &c.remedies
+	v := RemedyView{Why: r.last.Why, Next: r.last.Next, Lines: slices.Clone(r.lines), CanDoAtMost: c.opt.Steps,
+		PausedLeft: max(0, r.pausedUntil-c.now.Mono), HeldLeft: max(0, r.heldUntil-c.now.Mono)}
+	if r.last.At > c.now.Mono {
+		v.NextIn = r.last.At - c.now.Mono
 	}
-	return max(0, c.elapsed(t))
+	if r.engine != nil {
+		v.Running, _ = r.engine.Interrupted()
+	}
+	return v
 }

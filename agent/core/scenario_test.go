@@ -36,8 +36,10 @@ const scenarioDir = "../testdata/scenarios"
 // (iface up | down | gone), bytes that move (move rx tx),
 // commands from the backend (plan {...}, sim_status {...}, neighbours {...}), a
 // restart of the agent (restart, kill) or the board (reboot), a step of the wall
-// clock (clock TIME | clock untrusted), what somebody says the fault was (confirm
-// class by), whether the card is taken for a whitelist one (whitelist), and the end (end).
+// clock (clock TIME | clock untrusted), a technician at work (repair on, did
+// card_reseated), a payment under way (hold 5m), what somebody says the fault was
+// (confirm class by), whether the card is taken for a whitelist one (whitelist), and
+// the end (end).
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob(scenarioDir + "/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -344,6 +346,16 @@ func (w *world) happen(line string) {
 			w.t.Fatalf("%s: clock: %v", w.sc.Name, err)
 		}
 		w.skew = to.Sub(w.sc.Start.Add(w.now))
+	case "repair":
+		w.step(Repair{At{w.instant()}, rest == "on"})
+	case "did":
+		w.step(Did{At{w.instant()}, rest})
+	case "hold": // a payment runs for so long
+		d, err := modemtest.ParseTime(rest)
+		if err != nil {
+			w.t.Fatalf("%s: hold: %v", w.sc.Name, err)
+		}
+		w.step(HoldOff{At{w.instant()}, d})
 	case "confirm":
 		class, by, _ := strings.Cut(rest, " ")
 		w.step(Confirmed{At: At{w.instant()}, Class: diag.Code(class), By: by})
@@ -431,13 +443,18 @@ func (w *world) step(ev Event) {
 				w.say("block", strconv.FormatBool(e.On))
 			}
 		case Remedy:
-			w.say("radio cycle", e.Why)
-			w.player.Ask(w.now, "AT+CFUN=0")
-			w.player.Ask(w.now, "AT+CFUN=1")
+			w.say("remedy", string(e.Step), e.Why)
+			for _, cmd := range stepCommands[e.Step] {
+				w.player.Ask(w.now, cmd)
+			}
 			w.later(10*time.Second, func() Event { return RemedyDone{At: At{w.instant()}, Step: e.Step, Result: remedy.Done} })
 		}
 	}
 }
+
+// stepCommands are what the worker sends for a step.
+var stepCommands = map[remedy.Step][]string{StepRadioCycle: {"AT+CFUN=0", "AT+CFUN=1"}, "reregister": {"AT+COPS=0"}, "radio_on": {"AT+CFUN=1"},
+	"soft_reset": {"AT+CFUN=1,1"}, "reattach": {"AT+CGATT=0", "AT+CGATT=1"}}
 
 // ask answers a round from the simulated modem: the real replies, parsed by the
 // real parsers, with the round's commands taken from the profile.

@@ -53,7 +53,7 @@ func (c *Core) afterRound(RoundDone) {
 	if len(c.askers) > 0 && !c.probes.running && len(c.probes.queue) == 0 && c.probes.due() > c.now.Mono {
 		c.answerAskers()
 	}
-	c.maybeCycle()
+	c.newsOfMessage()
 }
 
 // maxAskers bounds those who wait for one judgement: each gets the same answer, at
@@ -183,7 +183,7 @@ func (c *Core) links(e Links) {
 		if !c.usage.Cycle.Start.Equal(c.cycleSeen) {
 			if !c.cycleSeen.IsZero() {
 				c.warnings = nil
-				c.cycleDue = "cycle_start"
+				c.news("cycle_start")
 			}
 			c.cycleSeen = c.usage.Cycle.Start
 		}
@@ -265,31 +265,6 @@ func (c *Core) reportWith(stock Stock) {
 	}
 	st.Waiting, st.Counts = stock.Waiting, stock.Counts
 	c.store(protocol.TypeState, State, st, false, "")
-}
-
-// Radio cycle: at most one in an hour (TS.34 8.2.2_REQ_003, N1), and only at a
-// moment when a stopped line plausibly came back.
-const cycleApart = time.Hour
-
-// maybeCycle clears a reject that sticks in the modem after the line came back
-// (diagnosis.md §0.7): once at the cycle's start, after a top-up SMS, or when
-// the platform says active again.
-func (c *Core) maybeCycle() {
-	if !slices.Contains(c.opt.Steps, StepRadioCycle) || c.remedies.running != "" || c.standing == nil ||
-		!slices.Contains(diag.StopGroup, c.standing.Class) || c.diag.Layer != diag.LayerRegistration {
-		return
-	}
-	why := c.cycleDue
-	if why == "" && c.known.Summary().ResumedSMS {
-		why = "sms_topup"
-	}
-	if why == "" || !c.now.Trusted || c.now.Wall.Unix()-c.cycled < int64(cycleApart/time.Second) {
-		return
-	}
-	c.cycleDue = ""
-	c.cycled = c.now.Wall.Unix()
-	c.disturb(StepRadioCycle)
-	c.take(Remedy{Step: StepRadioCycle, Port: c.remedies.port, Why: why})
 }
 
 // command carries out one message from the backend. Every one is answered;
@@ -444,7 +419,7 @@ func decode(args json.RawMessage, to any) error {
 func (c *Core) tellSIMStatus(s protocol.SIMStatus) {
 	s = foreignStatus(s)
 	if c.simStatus != nil && c.simStatus.State != "active" && s.State == "active" {
-		c.cycleDue = "platform_active"
+		c.news("platform_active")
 	}
 	c.simStatus = &s
 	c.see("backend", diag.SIMStatusFact{Status: s})

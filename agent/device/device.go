@@ -13,6 +13,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
+	"cellwarden/agent/remedy"
 	"cellwarden/agent/wayout"
 	"cellwarden/modem"
 	"cellwarden/modem/profile"
@@ -46,9 +47,12 @@ type Hardware struct {
 	// ResetModem presses the line that resets a modem whose port is "silent" or
 	// "absent". Nil: none is wired.
 	ResetModem func(ctx context.Context, state string) error
-	// Redial tells the dialer, once the modem is back after a reset. Nil: it needs
-	// no telling.
+	// Redial tells the dialer to hang up and dial, as a step and once the modem is back
+	// after a reset. Nil: it needs no telling, or nobody knows how.
 	Redial func(ctx context.Context) error
+	// Hands are further steps of package remedy that this board can take, each with the
+	// state of the AT port.
+	Hands map[remedy.Step]func(ctx context.Context, port string) error
 	// ShowState shows on the board whether all is well. Nil: it cannot.
 	ShowState func(good bool)
 	// OpenAudit opens the machine's audit port for one poll, OpenBus the one that

@@ -7,6 +7,7 @@ import (
 
 	"cellwarden/agent/board"
 	"cellwarden/agent/config"
+	"cellwarden/agent/remedy"
 	boards "cellwarden/firmware-targets"
 )
 
@@ -20,6 +21,17 @@ func AttachBoardControls(hw *Hardware, b config.Board, log *slog.Logger) {
 	if t.LED.Name != "" {
 		hw.ShowState = showOn(board.OpenLED("/sys", t.LED.Name), log)
 	}
+	if t.Dialer.Dial != "" {
+		hw.Redial = func(context.Context) error {
+			err := errors.Join(board.RunCommand(t.Dialer.HangUp), board.RunCommand(t.Dialer.Dial))
+			log.Info("dialled anew", "error", err)
+			return err
+		}
+	}
+	if t.GPIO.SlotSwitch != nil {
+		hw.Hands = map[remedy.Step]func(context.Context, string) error{
+			"sim_switch": func(context.Context, string) error { return board.Press(*t.GPIO.SlotSwitch) }}
+	}
 	if t.GPIO.Reset == nil && t.GPIO.PowerKey == nil {
 		return
 	}
@@ -32,13 +44,6 @@ func AttachBoardControls(hw *Hardware, b config.Board, log *slog.Logger) {
 		err := board.Press(*line)
 		log.Warn("modem reset by its line", "port", state, "chip", line.Chip, "line", line.Line, "error", errors.Join(hung, err))
 		return err
-	}
-	if t.Dialer.Dial != "" {
-		hw.Redial = func(context.Context) error {
-			err := board.RunCommand(t.Dialer.Dial)
-			log.Info("dialled anew after the reset", "error", err)
-			return err
-		}
 	}
 }
 

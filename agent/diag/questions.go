@@ -1,6 +1,11 @@
 package diag
 
-import "slices"
+import (
+	"slices"
+	"time"
+
+	"cellwarden/agent/instant"
+)
 
 // missing lists what nobody knows and would matter, and the check that would
 // decide between what is left.
@@ -109,4 +114,13 @@ func (k *sight) decider(d *Diagnosis) string {
 		return "decide.cpin"
 	}
 	return "decide.more_at"
+}
+
+// BackOffLeft is how long the network's own timer (T3346, T3396) still runs; 0 none is
+// known of. The module alone counts it down: what it said first is counted from then.
+func (k *Known) BackOffLeft(now instant.Instant) time.Duration {
+	if !k.backoff.ok || k.backoff.at.Boot != now.Boot {
+		return 0
+	}
+	return max(0, time.Duration(k.backoff.value.Seconds)*time.Second-now.Sub(k.backoff.at))
 }

@@ -65,6 +65,10 @@ type Decision struct {
 	At    time.Duration // when to look again, by Input.Now; 0 not by itself
 }
 
+// NewsTechnician is the news that every class hears: somebody at the machine says that
+// he has done something.
+const NewsTechnician = "technician"
+
 // Result is how a step ended.
 type Result string
 
@@ -107,7 +111,7 @@ type Engine struct {
 // New starts an engine from what was kept. seed differs between devices, so that
 // they do not act in step. now is the monotonic time at the start.
 func New(t *Table, seed string, kept State, now time.Duration) *Engine {
-	e := &Engine{table: t, seed: seed, s: kept, now: now}
+	e := &Engine{table: t, seed: seed, s: sound(kept), now: now}
 	if e.s.Spent == nil {
 		e.s.Spent = map[string][]time.Duration{}
 	}
@@ -115,6 +119,26 @@ func New(t *Table, seed string, kept State, now time.Duration) *Engine {
 		e.s.Climbs = map[string]Climb{}
 	}
 	return e
+}
+
+// sound takes out of a kept state what no engine has written.
+func sound(s State) State {
+	s.Ran = max(s.Ran, 0)
+	for key, list := range s.Spent {
+		list = slices.DeleteFunc(list, func(at time.Duration) bool { return at < 0 || at > s.Ran })
+		if slices.Sort(list); len(list) == 0 {
+			delete(s.Spent, key)
+			continue
+		}
+		s.Spent[key] = list
+	}
+	for key, c := range s.Climbs {
+		c.Rung = min(max(c.Rung, 0), 1000)
+		c.At = min(max(c.At, 0), s.Ran+forget)
+		c.Well = min(max(c.Well, 0), s.Ran)
+		s.Climbs[key] = c
+	}
+	return s
 }
 
 // Interrupted is the step that was under way when the program ended, "" none. It has
@@ -203,6 +227,8 @@ func (e *Engine) climb(key, class string, in Input) Climb {
 	if !ok || c.Well > 0 && e.s.Ran-c.Well >= forget {
 		since := max(0, min(e.now-in.Since, e.s.Ran))
 		c = Climb{At: e.s.Ran - since + e.spread(class)}
+	} else if c.Well > 0 { // while it was gone no wait has passed
+		c.At += e.s.Ran - c.Well
 	}
 	c.Well = 0
 	e.s.Climbs[key] = c
@@ -230,6 +256,9 @@ func (e *Engine) rest(class string) {
 // board cannot take are passed over.
 func (e *Engine) next(l Ladder, class string, c Climb, in Input) (step Step, due time.Duration, news string) {
 	able := func(s Step) bool { return s != "" && (in.Able == nil || in.Able(s)) }
+	if e.s.News != NewsTechnician && !slices.Contains(l.Hears, e.s.News) {
+		e.s.News = "" // says nothing of this fault
+	}
 	if e.s.News != "" && able(l.News) {
 		return l.News, e.s.Ran, e.s.News
 	}

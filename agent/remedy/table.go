@@ -82,6 +82,9 @@ type Ladder struct {
 	// News are steps that good news (a bill paid, a cycle begun, a technician's word)
 	// brings forward. "" none.
 	News Step `toml:"news"`
+	// Hears are the kinds of news that count for the class; a technician's word always
+	// does.
+	Hears []string `toml:"hears"`
 	// Never are steps that the class forbids, whatever else is configured.
 	Never []Step `toml:"never"`
 	// Spread is the longest random wait before the first rung, so that a district

@@ -36,6 +36,7 @@ type Modem struct {
 	events   chan<- core.Event
 
 	redial   bool          // the modem was reset: tell the dialer when it is back
+	again    bool          // the port is to be opened again at once
 	messages []int         // announced, not read yet
 	timeAt   time.Duration // before that the network's time is not asked for again
 }
@@ -101,9 +102,10 @@ func (w *Modem) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if w.hw.Now().Sub(began) > reopenMax {
+		if w.hw.Now().Sub(began) > reopenMax || w.again {
 			wait = reopenQuick
 		}
+		w.again = false
 		w.idle(ctx, wait)
 		wait = min(max(2*wait, reopenMin), reopenMax)
 	}
@@ -128,6 +130,10 @@ func (w *Modem) idle(ctx context.Context, d time.Duration) {
 			case core.DeleteMessages: // they are listed anew once it is back
 			case core.Remedy:
 				w.remedy(ctx, nil, r)
+				if w.again {
+					w.again = false
+					return
+				}
 			}
 		}
 	}
