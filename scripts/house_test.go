@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	// Clients of SIM platforms, and servers that play those.
 	"protocol/backend/platform":              {"protocol"},
 	"protocol/backend/platform/platformtest": {},
+	"protocol/backend/fleet":                 {"protocol"},
 	"firmware-targets":                       {},
 
 	"agent/instant": {},
@@ -132,7 +133,7 @@ var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/boar
 // a modem said can be replayed for ever.
 var pure = []string{"modem/threegpp", "modem/transcript", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
 	"agent/diag", "agent/meter", "agent/record", "agent/core", "agent/update",
-	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "agent/machine/dex",
+	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "protocol/backend/fleet", "agent/machine/dex",
 	"agent/machine/ddcmp", "agent/machine/mdb", "agent/machine"}
 
 // impure are packages of the standard library that a pure package does not
