@@ -17,6 +17,7 @@ type host struct {
 	mcc     string
 	stat    threegpp.RegStat
 	endType string // quectel-CM: call_end_reason_type before the number
+	ping    string // the target of a ping over the modem's interface
 	cause   bool   // mbimcli: the cause of a denial was told, its state follows
 }
 
@@ -39,7 +40,7 @@ func lazy(re string) func() *regexp.Regexp {
 }
 
 // tables are all tools' lines; the first row that fits counts.
-var tables = [...][]row{shellRows, mmRows, qmiRows, mbimRows, cmRows, nmRows, androidRows, pppRows, kernelRows, dongleRows}
+var tables = [...][]row{shellRows, mmRows, qmiRows, mbimRows, cmRows, nmRows, androidRows, pppRows, kernelRows, dongleRows, routerRows}
 
 // section is the left column of mmcli.
 var section = lazy(`^(?:General|Hardware|System|Numbers|Status|Modes|Bands|IP|3GPP(?: EPS)?|SIM|Bearer|Properties|IPv[46] configuration|Statistics)? *\| +`)
@@ -136,7 +137,17 @@ func level(s string) *float64 {
 
 // shellRows are the calls themselves.
 var shellRows = []row{
-	r("host tools", `^(?:sudo )?(?:/\S*/)?(?:mmcli|qmicli|mbimcli|uqmi|umbim|nmcli|quectel-CM|dumpsys|adb|pppd|wvdial|ifconfig|ip (?:addr|a|link|route)|ping|udhcpc|gammu|dongle show|journalctl|logread|dmesg|logcat|asterisk)(?: |$)`, func(h *host, m []string) []threegpp.Fact {
+	r("host tools", `^(?:sudo )?ping\d? .*-I ?(?:wwan|ppp|usb|rmnet|lte|cdc)\w*.*$`, func(h *host, m []string) []threegpp.Fact {
+		*h = *newHost()
+		h.ping = "host"
+		for _, word := range strings.Fields(m[0] + " ") {
+			if strings.Count(word, ".") >= 1 && !strings.HasPrefix(word, "-") && number(word) < 0 {
+				h.ping = word
+			}
+		}
+		return nil
+	}),
+	r("host tools", `^(?:sudo )?(?:/\S*/)?(?:mmcli|qmicli|mbimcli|uqmi|umbim|nmcli|quectel-CM|dumpsys|adb|pppd|wvdial|ifconfig|ip (?:addr|a|link|route)|ping [^(]*$|udhcpc|gammu|dongle show|journalctl|logread|dmesg|logcat|asterisk)(?: |$)`, func(h *host, m []string) []threegpp.Fact {
 		*h = *newHost()
 		return nil
 	}),
