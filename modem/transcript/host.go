@@ -27,12 +27,12 @@ func newHost() *host { return &host{stat: threegpp.RegUnknownStat} }
 // understood and tells nothing that is needed.
 type row struct {
 	tool string
-	re   func() pattern // made at its first use: the agent itself never needs one
+	expr string
 	make func(h *host, m []string) []threegpp.Fact
 }
 
 func r(tool, re string, make func(h *host, m []string) []threegpp.Fact) row {
-	return row{tool, lazyPattern(`(?i)` + re), make}
+	return row{tool, `(?i)` + re, make}
 }
 
 func lazy(re string) func() *regexp.Regexp {
@@ -41,6 +41,17 @@ func lazy(re string) func() *regexp.Regexp {
 
 // tables are all tools' lines; the first row that fits counts.
 var tables = [...][]row{shellRows, mmRows, qmiRows, mbimRows, cmRows, nmRows, androidRows, pppRows, kernelRows, dongleRows, routerRows}
+
+// patterns are those of the tables' rows, made at their first use: the agent itself never
+// needs one. The rows are plain data, since code that makes each by itself is large.
+var patterns = sync.OnceValue(func() (all [len(tables)][]func() pattern) {
+	for i, table := range tables {
+		for _, x := range table {
+			all[i] = append(all[i], lazyPattern(x.expr))
+		}
+	}
+	return all
+})
 
 // section is the left column of mmcli.
 var section = lazy(`^(?:General|Hardware|System|Numbers|Status|Modes|Bands|IP|3GPP(?: EPS)?|SIM|Bearer|Properties|IPv[46] configuration|Statistics)? *\| +`)
@@ -52,9 +63,9 @@ func (h *host) feed(p piece) (facts []threegpp.Fact, tool string, ok bool) {
 		return nil, "", false
 	}
 	lower := strings.ToLower(s)
-	for _, table := range tables {
-		for _, x := range table {
-			re := x.re()
+	for i, table := range tables {
+		for j, x := range table {
+			re := patterns()[i][j]()
 			if !re.may(lower) {
 				continue
 			}
@@ -88,8 +99,8 @@ func HostLines(lines []string) (facts []threegpp.Fact, known int) {
 
 // IsHostCommand reports whether s calls a host tool that is known.
 func IsHostCommand(s string) bool {
-	for _, x := range shellRows {
-		if x.re().re.MatchString(strings.TrimSpace(s)) {
+	for _, p := range patterns()[0] { // shellRows
+		if p().re.MatchString(strings.TrimSpace(s)) {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package transcript
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // dir says who sent a line.
@@ -27,11 +28,19 @@ var ansi = lazy("\x1b\\[[0-9;?]*[A-Za-z]|\x1b[()][A-B0-2]|\x1b[=>]")
 // matches is taken off; a group "tool" names the program.
 type wrapper struct {
 	name string
-	re   func() *regexp.Regexp
+	expr string
 	dir  dir
 }
 
-func w(name, re string, d dir) wrapper { return wrapper{name, lazy(re), d} }
+func w(name, re string, d dir) wrapper { return wrapper{name, re, d} }
+
+// wrapperRE are their expressions, made at their first use.
+var wrapperRE = sync.OnceValue(func() (all []func() *regexp.Regexp) {
+	for _, x := range wrappers {
+		all = append(all, lazy(x.expr))
+	}
+	return all
+})
 
 const (
 	clockRE = `\d{1,2}:\d{2}:\d{2}(?:[.,:]\d{1,9})?`
@@ -138,8 +147,9 @@ func peel(p *piece, met func(string)) bool {
 	if end != nil && end[0] == 0 {
 		return false // a line end that was written out, and no arrow
 	}
-	for _, x := range wrappers {
-		m := x.re().FindStringSubmatchIndex(p.text)
+	for i, x := range wrappers {
+		re := wrapperRE()[i]()
+		m := re.FindStringSubmatchIndex(p.text)
 		if m == nil || end != nil && m[1] > end[0] {
 			continue // it would cut into a written line end
 		}
@@ -147,7 +157,7 @@ func peel(p *piece, met func(string)) bool {
 		if rest == "" && x.dir == unknown {
 			continue
 		}
-		if i := x.re().SubexpIndex("tool"); i > 0 && m[2*i] >= 0 {
+		if i := re.SubexpIndex("tool"); i > 0 && m[2*i] >= 0 {
 			p.tool = p.text[m[2*i]:m[2*i+1]]
 		}
 		if x.dir != unknown {
