@@ -51,7 +51,7 @@ var arrows = map[string][]string{
 	// same words come out. Its mutex guards the tables, which are read from the
 	// binary when a language is first used.
 	"agent/text":    {"agent/diag"},
-	"agent/core":    {"agent/clean", "agent/carrier", "agent/diag", "agent/instant", "agent/meter", "agent/record", "agent/remedy", "agent/text", "modem/threegpp", "protocol"},
+	"agent/core":    {"agent/goodset", "agent/clean", "agent/carrier", "agent/diag", "agent/instant", "agent/meter", "agent/record", "agent/remedy", "agent/text", "modem/threegpp", "protocol"},
 	"agent/record":  {"agent/carrier", "agent/diag", "agent/instant", "modem/threegpp"},
 	"agent/explain": {"agent/diag", "agent/instant", "agent/record", "agent/text", "modem/threegpp", "modem/transcript", "protocol"},
 

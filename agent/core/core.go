@@ -21,6 +21,7 @@ import (
 
 	"cellwarden/agent/clean"
 	"cellwarden/agent/diag"
+	"cellwarden/agent/goodset"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/record"
@@ -134,6 +135,7 @@ type Core struct {
 
 	remedies remedies
 	mailbox  mailbox
+	book     goodset.Book // settings with which all worked
 
 	lastTime time.Time      // when the clock was last trusted, as kept
 	lost     *protocol.Lost // what an hour without service costs now, nil not known
@@ -287,6 +289,7 @@ func (c *Core) Step(ev Event) []Effect {
 		c.see(e.Source, e.Fact)
 		c.noticed(e.Fact)
 		if !e.Unsolicited {
+			c.noteSetting(e.Fact)
 			c.mailbox.see(e.Fact)
 		}
 		if n, ok := e.Fact.(threegpp.ByteCounters); ok && !e.Unsolicited { // a report may be of one session only
@@ -343,6 +346,12 @@ func (c *Core) Step(ev Event) []Effect {
 		if c.uplink.OverData {
 			c.meter.OwnBytes(e.Bytes, c.now)
 		}
+		judge = false
+	case SettingsRead:
+		c.noteSettings(e.Read)
+		judge = false
+	case RestoreSettings:
+		c.restoreSettings(e)
 		judge = false
 	case HoldOff:
 		c.holdOff(e.For)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cellwarden/agent/diag"
+	"cellwarden/agent/goodset"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/remedy"
@@ -125,6 +126,18 @@ type (
 		At
 		On bool
 	}
+	// SettingsRead are settings as somebody read them: the dialer's files (hashed), what
+	// the machine's software registered (payment parameters).
+	SettingsRead struct {
+		At
+		Read map[string]goodset.Setting
+	}
+	// RestoreSettings puts the good set ID back, as far as the agent can.
+	RestoreSettings struct {
+		At
+		ID    int
+		Token string
+	}
 	// Did is a technician's word that something was done: card_reseated, bill_paid, …
 	Did struct {
 		At
@@ -227,7 +240,16 @@ type (
 		Step remedy.Step
 		Port string
 		Why  string
-		APN  string // of last_good_apn
+		// APN is what last_good_apn writes. CID and PDPType name the context, "" lets the
+		// worker find the one that carries the data.
+		APN, CID, PDPType string
+	}
+	// Restored answers a RestoreSettings: what is being written, what only its owner can
+	// write, and why nothing is.
+	Restored struct {
+		Token        string
+		Wrote, Leave []string
+		Error        string
 	}
 	// DeleteMessages makes room in the modem's message store.
 	DeleteMessages struct{ Messages []threegpp.SMS }
@@ -265,4 +287,5 @@ func (SendBundle) effect()     {}
 func (HearTime) effect()       {}
 func (StartUpdate) effect()    {}
 func (ReadMachine) effect()    {}
+func (Restored) effect()       {}
 func (Log) effect()            {}

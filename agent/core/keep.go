@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cellwarden/agent/diag"
+	"cellwarden/agent/goodset"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/meter"
 	"cellwarden/agent/record"
@@ -41,6 +42,7 @@ type kept struct {
 	Flips      []keptChange        `json:"flips,omitempty"`   // and judged
 	ModemSeen  string              `json:"modem_seen,omitempty"`
 	Remedies   remedy.State        `json:"remedies"` // budgets, and how far each ladder is climbed
+	Book       goodset.Book        `json:"settings_book"`
 	RepairLeft time.Duration       `json:"repair_left,omitempty"`
 }
 
@@ -110,7 +112,7 @@ func (c *Core) snapshot() []byte {
 		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
 		Pending: keepFault(c.pending), White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips),
-		ModemSeen: c.modemSeen, Remedies: c.remedies.engine.State(), RepairLeft: max(0, c.remedies.pausedUntil-c.now.Mono)})
+		ModemSeen: c.modemSeen, Remedies: c.remedies.engine.State(), Book: c.book, RepairLeft: max(0, c.remedies.pausedUntil-c.now.Mono)})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
 		return nil
@@ -143,7 +145,7 @@ func (c *Core) restore(data []byte) (remedy.State, error) {
 		c.remedies.pausedUntil = c.now.Mono + min(k.RepairLeft, RepairLife)
 	}
 	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
-	c.white = k.White
+	c.white, c.book = k.White, k.Book
 	c.changes, c.flips = c.restored(k.Changes, 2*flapChanges), c.restored(k.Flips, flapChanges+1)
 	if c.pending = k.Pending.fault(); c.pending != nil {
 		c.pending.Raised = false
@@ -189,6 +191,8 @@ type View struct {
 	Uplink    Link
 	Interface diag.Interface
 	LastGood  diag.LastGood
+	Settings  goodset.Book // good sets and what is set now; its Suspects are what changed since
+	Remedies  RemedyView
 	Whitelist bool // only listed hosts answer, as it seems (定向)
 }
 
@@ -205,7 +209,8 @@ type Fault struct {
 // View reads the state.
 func (c *Core) View() View {
 	v := View{Now: c.now, Start: c.start, Diagnosis: text.English(c.diag), Known: c.known.Summary(), Usage: c.usage, Plan: c.plan(),
-		Warnings: append([]protocol.Warning(nil), c.warnings...), SIMStatus: c.simStatus, Uplink: c.uplink, Interface: c.iface, LastGood: c.lastGood, Since: c.wellAt, Whitelist: c.white.learned()}
+		Warnings: append([]protocol.Warning(nil), c.warnings...), SIMStatus: c.simStatus, Uplink: c.uplink, Interface: c.iface, LastGood: c.lastGood, Since: c.wellAt, Whitelist: c.white.learned(),
+		Settings: c.bookView(), Remedies: c.Remedies()}
 	if c.standing != nil {
 		v.Standing = &Fault{Class: c.standing.Class, Verdict: c.standing.Verdict, Since: c.standing.Since, Lasted: c.now.Sub(c.standing.Since)}
 		v.Since = c.standing.Since

@@ -350,4 +350,5 @@ func (c *Core) fine() {
 	}
 	c.lastGood = g
 	c.see("history", g)
+	c.settingsWork()
 }

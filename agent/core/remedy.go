@@ -110,7 +110,11 @@ func (c *Core) mend() {
 		r.kept, c.dirty = c.now.Mono, true
 	}
 	if d.Step != "" {
-		c.take(d)
+		order := Remedy{}
+		if d.Step == stepLastAPN {
+			order.APN = c.lastGood.APN
+		}
+		c.take(d, order)
 	}
 }
 
@@ -167,7 +171,7 @@ func (c *Core) able(s remedy.Step) bool {
 }
 
 // take keeps that the step is taken, then has it taken.
-func (c *Core) take(d remedy.Decision) {
+func (c *Core) take(d remedy.Decision, order Remedy) {
 	r := &c.remedies
 	r.taken, r.began, r.judge = d, c.now.Mono, false
 	r.lines = append(r.lines, RemedyLine{At: c.now, Class: diag.Code(d.Class), Step: d.Step, Rung: d.Rung, Why: d.News})
@@ -184,10 +188,7 @@ func (c *Core) take(d remedy.Decision) {
 		c.remedyDone(RemedyDone{Step: d.Step, Result: remedy.Done})
 		return
 	}
-	order := Remedy{Step: d.Step, Port: r.port, Why: why}
-	if d.Step == stepLastAPN {
-		order.APN = c.lastGood.APN
-	}
+	order.Step, order.Port, order.Why = d.Step, r.port, why
 	c.emit(order)
 }
 

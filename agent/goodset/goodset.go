@@ -115,7 +115,7 @@ func (b *Book) AllWorks(at time.Time) (added bool) {
 
 // Suspects are the settings that changed since all last worked, by key. None where
 // the present ones have worked, or nothing ever has.
-func (b *Book) Suspects() []Change {
+func (b Book) Suspects() []Change {
 	if b.Worked || len(b.Good) == 0 {
 		return nil
 	}
@@ -123,7 +123,7 @@ func (b *Book) Suspects() []Change {
 }
 
 // Find is the good set with an ID.
-func (b *Book) Find(id int) (Set, error) {
+func (b Book) Find(id int) (Set, error) {
 	ids := []string{}
 	for _, s := range b.Good {
 		if s.ID == id {
@@ -156,7 +156,7 @@ func Diff(old, now map[string]Setting) []Change {
 
 // Restore is what has to be written so that the settings are those of a set again. A
 // secret cannot be written back: it is named in leave, for its owner.
-func (b *Book) Restore(s Set) (write []Change, leave []string) {
+func (b Book) Restore(s Set) (write []Change, leave []string) {
 	for _, c := range Diff(b.Now, s.Items) {
 		switch {
 		case c.New.Secret || c.Old.Secret:

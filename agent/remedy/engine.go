@@ -361,11 +361,30 @@ func (e *Engine) take(step Step, class, card, news string) {
 	e.busy = 0
 }
 
+// Order takes a step that a person asked for: no ladder and no wait, but within its
+// budgets, and not while another one is under way. Where it may not be taken, at is when
+// it may be, by now's clock. As with Look, the step is paid for: keep State first.
+func (e *Engine) Order(now time.Duration, step Step, card string) (at time.Duration, ok bool) {
+	e.pass(now)
+	if e.s.Step != "" {
+		return now + e.table.Timeout(e.s.Step), false
+	}
+	if free := e.free(step, card); free > e.s.Ran {
+		return e.mono(free), false
+	}
+	e.take(step, "", card, "order")
+	return now, true
+}
+
 // Ended takes how the step under way ended. The next rung's wait begins once its
 // disturbance has settled.
 func (e *Engine) Ended(now time.Duration, r Result) {
 	e.pass(now)
 	if e.s.Step == "" {
+		return
+	}
+	if e.s.Class == "" { // ordered by a person: no rung of any climb
+		e.s.Step, e.s.ByNews = "", false
 		return
 	}
 	key := e.climbKey(e.s.Class)

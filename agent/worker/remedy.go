@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -223,6 +224,9 @@ func (w *Modem) lastAPN(ctx context.Context, m device.Modem, r core.Remedy) erro
 		return errNoSession
 	}
 	cid, kind, err := w.session(ctx, m)
+	if n, bad := strconv.Atoi(r.CID); bad == nil {
+		cid, kind, err = n, r.PDPType, nil
+	}
 	if err != nil {
 		return err
 	}
