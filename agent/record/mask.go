@@ -30,7 +30,12 @@ func Mask(o diag.Observation, hash Hasher) diag.Observation {
 		}
 		o.Fact = threegpp.IMSI{Value: home + strings.Repeat("0", max(0, len(f.Value)-len(home)))}
 	case threegpp.SMS:
-		f.Text, f.From = sentence[carrier.Classify(f.From, f.Text)], ""
+		if carrier.NeedsText(carrier.Part{From: f.From, Text: f.Text, Parts: f.Parts}) {
+			f.Text = carrier.Skeleton(f.Text)
+		} else {
+			f.Text = sentence[carrier.Classify(f.From, f.Text)]
+		}
+		f.From = ""
 		o.Fact = f
 	case threegpp.USSD:
 		f.Text = sentence[carrier.Classify("", f.Text)]
