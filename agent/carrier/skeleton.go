@@ -24,7 +24,9 @@ var vocabulary = sync.OnceValue(func() map[string]bool {
 	return known
 })
 
-func isLatin(r rune) bool { return r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '\'') }
+func isLatin(r rune) bool {
+	return r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '\'')
+}
 
 // maxFigure is the longest figure that Skeleton keeps: a year, a price, an hour.
 const maxFigure = 4
