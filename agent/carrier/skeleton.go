@@ -2,12 +2,12 @@ package carrier
 
 import (
 	"strings"
-	"sync"
 	"unicode"
 )
 
-// vocabulary is every character and every Latin word that the lexicon holds.
-var vocabulary = sync.OnceValue(func() map[string]bool {
+// vocabulary is every character and every Latin word that the lexicon holds. It is
+// made anew each time: messages are recorded seldom.
+func vocabulary() map[string]bool {
 	known := map[string]bool{}
 	for _, list := range words {
 		for _, w := range list {
@@ -22,7 +22,7 @@ var vocabulary = sync.OnceValue(func() map[string]bool {
 		}
 	}
 	return known
-})
+}
 
 func isLatin(r rune) bool {
 	return r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '\'')
