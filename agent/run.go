@@ -121,7 +121,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.Load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
-	if l.core, err = startCore(copt, o, files, files.Meters()); err != nil {
+	if l.core, err = startCore(copt, o, files, files.Kept(flash.Meter)); err != nil {
 		return nil, err
 	}
 	l.openRoom(o, files)
@@ -293,16 +293,28 @@ func commandKeys(list []string) ([]ed25519.PublicKey, error) {
 	return out, nil
 }
 
+// uplinkState is what reconnecting remembers. Its file is made now, so that a failed
+// attempt costs a page and no new file.
+func uplinkState(files *flash.StateDir) (state uplink.State) {
+	for _, data := range files.Kept("uplink") {
+		var s uplink.State
+		if err := json.Unmarshal(data, &s); err == nil {
+			state = s
+		} else if data != nil {
+			files.SetAside("uplink", err)
+		}
+	}
+	if data, err := json.Marshal(state); err == nil {
+		_ = files.Save("uplink", data) // the next one tells of a disk that is full
+	}
+	return state
+}
+
 // newUplink builds the MQTT session.
 func (l *loop) newUplink(o Options, id string) *uplink.Uplink {
 	u := o.Config.Uplink
 	files := l.saver
-	var state uplink.State
-	if data := files.Load("uplink"); data != nil {
-		if err := json.Unmarshal(data, &state); err != nil {
-			files.SetAside("uplink", err)
-		}
-	}
+	state := uplinkState(files)
 	timing := o.Timing
 	if timing.KeepAlive == 0 {
 		timing.KeepAlive = u.KeepAlive.Std()

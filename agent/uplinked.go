@@ -61,6 +61,9 @@ func (l *loop) fromUplink(e uplink.Event, files *flash.StateDir) {
 	case uplink.StateChanged:
 		data, err := json.Marshal(e.State)
 		if err == nil {
+			err = files.Save("uplink.now", data)
+		}
+		if err == nil && e.Durable {
 			err = files.Save("uplink", data)
 		}
 		if err != nil {

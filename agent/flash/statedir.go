@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -13,11 +14,10 @@ import (
 
 // The states of a StateDir that it treats by name.
 const (
-	// Meter is written often: what it has counted since is beside it as MeterNow.
 	Meter = "meter"
-	// MeterNow is kept in memory only (a tmpfs), so that a kill loses nothing while a
-	// power cut loses what the config allows.
-	MeterNow = "meter.now"
+	// nowSuffix after a name means what is newer than the state of that name and kept
+	// in memory only (a tmpfs), so that a kill loses nothing and the flash is spared.
+	nowSuffix = ".now"
 
 	saltName = "salt"
 )
@@ -72,11 +72,11 @@ func OpenStateDir(fsys FS, dir, run string, log *slog.Logger) *StateDir {
 	return d
 }
 
-// Meters is what was kept of the meter, the newest last.
-func (d *StateDir) Meters() [][]byte {
-	states := [][]byte{d.Load(Meter)}
+// Kept is what was kept of a name, the newest last: on the flash, and in memory since.
+func (d *StateDir) Kept(name string) [][]byte {
+	states := [][]byte{d.Load(name)}
 	if d.run != "" {
-		if now, err := ReadFile(OS{}, d.runPath()); err == nil {
+		if now, err := ReadFile(OS{}, d.runPath(name)); err == nil && now != nil {
 			states = append(states, now)
 		}
 	}
@@ -90,16 +90,17 @@ func onTmpfs(dir string) bool {
 	return dir != "" && unix.Statfs(dir, &st) == nil && st.Type == unix.TMPFS_MAGIC
 }
 
-func (d *StateDir) path(name string) string { return filepath.Join(d.dir, name+".state") }
-func (d *StateDir) runPath() string         { return filepath.Join(d.run, "meter.state") }
+func (d *StateDir) path(name string) string    { return filepath.Join(d.dir, name+".state") }
+func (d *StateDir) runPath(name string) string { return filepath.Join(d.run, name+".state") }
 
-// Save keeps a state under name. After an error the one before is still there.
+// Save keeps a state under name. After an error the one before is still there. A name
+// that ends in ".now" is kept in memory, where there is such a place, else not at all.
 func (d *StateDir) Save(name string, data []byte) error {
-	if name == MeterNow {
+	if name, now := strings.CutSuffix(name, nowSuffix); now {
 		if d.run == "" {
 			return nil
 		}
-		return WriteVolatile(OS{}, d.runPath(), data)
+		return WriteVolatile(OS{}, d.runPath(name), data)
 	}
 	st := d.state(name)
 	st.mu.Lock()

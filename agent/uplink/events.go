@@ -111,8 +111,12 @@ type Traffic struct {
 	WireBytes                uint64 // both ways, headers and repetitions included
 }
 
-// StateChanged carries what the owner should keep for the next run.
-type StateChanged struct{ State State }
+// StateChanged carries what the owner should keep for the next run: over a restart of
+// the agent, and where it is Durable over a power cut too.
+type StateChanged struct {
+	State   State
+	Durable bool
+}
 
 func (Connecting) event()     {}
 func (WeakBind) event()       {}

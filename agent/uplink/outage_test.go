@@ -50,8 +50,18 @@ func many[E Event](events []Event) (n int) {
 	return n
 }
 
-// An attempt that fails has its state kept once, which is one page of the flash; a wait
-// for the allowance, in which nothing was tried, costs nothing.
+func durable(events []Event) (n int) {
+	for _, e := range events {
+		if s, ok := e.(StateChanged); ok && s.Durable {
+			n++
+		}
+	}
+	return n
+}
+
+// An attempt that fails has its state kept once, and on the flash for the first and the
+// fifth of an outage and then hourly; a wait for the allowance, in which nothing was
+// tried, costs nothing.
 func TestAFailedAttemptIsKeptOnce(t *testing.T) {
 	outage(t, refuse, func(_ *Uplink, events *[]Event) {
 		time.Sleep(11 * time.Minute) // virtual
@@ -60,10 +70,16 @@ func TestAFailedAttemptIsKeptOnce(t *testing.T) {
 		if tried < 5 || tried > 12 || kept != tried {
 			t.Errorf("%d attempts in 11 minutes, their state kept %d times", tried, kept)
 		}
+		if n := durable(*events); n != 2 {
+			t.Errorf("kept on the flash %d times in 11 minutes, want twice", n)
+		}
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
 		if tried, kept = many[Connecting](*events), many[StateChanged](*events); kept != tried {
 			t.Errorf("%d attempts in a day, their state kept %d times", tried, kept)
+		}
+		if n := durable(*events); n < 20 || n > 2+25 {
+			t.Errorf("kept on the flash %d times in a day, want hourly", n)
 		}
 	})
 }

@@ -167,8 +167,9 @@ type Uplink struct {
 	brokers []broker
 	turn    int // index of the broker whose turn it is
 	state   State
-	kept    State  // as last given to the owner
-	note    string // of the last attempt, as of wayout.Way.Dial
+	kept    State     // as last given to the owner
+	keptAt  time.Time // durably
+	note    string    // of the last attempt, as of wayout.Way.Dial
 	cache   *sessionCache
 	nudge   chan struct{}
 	warned  time.Time // when the expiry of our own certificate was last reported
@@ -293,7 +294,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 			wait, why = hold, WaitBudget
 			continue
 		}
-		u.changed() // once an attempt: what the last one taught is kept with this one's count
+		u.attempted()
 		b := u.brokers[u.turn%len(u.brokers)]
 		u.emit(Connecting{Broker: b.name})
 		began := time.Now()
@@ -399,10 +400,33 @@ func (u *Uplink) sleep(ctx context.Context, d time.Duration, why WaitWhy) error 
 
 func (u *Uplink) emit(e Event) { u.opt.OnEvent(e) }
 
-// changed has the state kept where it differs from what was kept last.
-func (u *Uplink) changed() {
-	if u.state != u.kept {
-		u.kept = u.state
-		u.emit(StateChanged{State: u.state})
+const (
+	// keepAt is after how many failures in a row the state is kept durably again after
+	// the first, and keepEvery how often from then on. A page for each attempt would be
+	// 20 KB of flash with the journal of ext4. The first attempt of a process is always
+	// kept so: a machine that is started again and again is held to its allowance.
+	keepAt    = 4
+	keepEvery = time.Hour
+)
+
+// attempted keeps the state of an attempt before it is made, with what the last one
+// taught: an agent that is started again and again must not knock again and again.
+func (u *Uplink) attempted() {
+	n := u.state.Failures + u.state.Refusals
+	u.keep(n == 0 || n == keepAt || time.Since(u.keptAt) >= keepEvery)
+}
+
+// changed has the state kept durably.
+func (u *Uplink) changed() { u.keep(true) }
+
+// keep has the state kept where it differs from what was kept last.
+func (u *Uplink) keep(durable bool) {
+	if u.state == u.kept {
+		return
 	}
+	u.kept = u.state
+	if durable {
+		u.keptAt = time.Now()
+	}
+	u.emit(StateChanged{State: u.state, Durable: durable})
 }
