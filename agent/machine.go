@@ -156,7 +156,8 @@ func (l *loop) machineStep(ev machine.Event) {
 				l.log.Error("message cannot be encoded", "type", string(e.Send.Type), "error", err)
 				continue
 			}
-			l.store(core.Store{Type: e.Send.Type, Priority: machinePriority(e.Send.Type), Body: body, At: l.at().Instant, Now: e.Send.Urgent})
+			l.store(core.Store{Type: e.Send.Type, Priority: machinePriority(e.Send.Type), Body: body, At: l.at().Instant,
+				Now: e.Send.Urgent || e.Send.Type == protocol.TypeSale}) // a sale is seen once: it does not wait for company on its way to the flash
 		case e.Persist != nil:
 			l.keepMachine(e.Persist, isAudit)
 		case e.Poll:
@@ -247,7 +248,7 @@ func (b *backend) ReadMachine(ctx context.Context) error {
 		return err
 	})
 	if refused != nil {
-		err = &localapi.Invalid{Reason: refused.Error()}
+		err = &localapi.NotNow{Reason: refused.Error()}
 	}
 	return err
 }
@@ -263,7 +264,7 @@ func (b *backend) Filled(ctx context.Context, selections []string) error {
 		return nil
 	})
 	if refused != nil {
-		err = &localapi.Invalid{Reason: refused.Error()}
+		err = &localapi.NotNow{Reason: refused.Error()}
 	}
 	return err
 }

@@ -122,6 +122,11 @@ type Unavailable struct {
 
 func (e *Unavailable) Error() string { return "event not kept: " + e.Reason }
 
+// NotNow says why something cannot be done at this moment.
+type NotNow struct{ Reason string }
+
+func (e *NotNow) Error() string { return e.Reason }
+
 // Invalid says where a request is wrong.
 type Invalid struct{ Place, Reason string }
 

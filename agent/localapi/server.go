@@ -303,6 +303,7 @@ func problem(err error) (int, Problem) {
 	var full *Unavailable
 	var bad *Invalid
 	var refused *protocol.Refusal
+	var later *NotNow
 	p := Problem{Error: err.Error()}
 	switch {
 	case errors.As(err, &bad):
@@ -310,6 +311,9 @@ func problem(err error) (int, Problem) {
 		return http.StatusBadRequest, p
 	case errors.As(err, &refused):
 		p.Hint = "update." + refused.Code
+		return http.StatusConflict, p
+	case errors.As(err, &later):
+		p.Hint = "not_now"
 		return http.StatusConflict, p
 	case errors.As(err, &full):
 		wait := full.RetryAfter

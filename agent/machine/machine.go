@@ -95,6 +95,8 @@ type Machine struct {
 	text  []byte          // of the last audit that was sent: the next one's dictionary
 	busUp bool            // the bus is heard now
 
+	started instant.Instant // the first event
+
 	polling bool // the audit port is being read
 	pollDue bool // it is to be
 }
@@ -188,6 +190,9 @@ const keepEvery = time.Hour
 // Step takes one event and says what to do. Events come in order.
 func (m *Machine) Step(ev Event) []Effect {
 	m.out, m.now = nil, ev.when()
+	if m.started.IsZero() {
+		m.started = m.now
+	}
 	switch e := ev.(type) {
 	case AuditRead:
 		m.audit(e)

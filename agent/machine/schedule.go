@@ -76,7 +76,11 @@ func (m *Machine) due() {
 		return
 	}
 	if !m.now.Trusted {
-		if m.since(m.now, m.s.LastPoll) >= blindEvery {
+		last := m.s.LastPoll
+		if last.IsZero() {
+			last = m.started
+		}
+		if m.since(m.now, last) >= blindEvery {
 			m.poll()
 		}
 		return

@@ -41,6 +41,8 @@ type DEX struct {
 	Master bool // it calls first
 	Faults Faults
 	ID     string // its communication id, 10 characters
+	// Sent is called after each frame of the machine, with its number; nil: nobody asks.
+	Sent func(frame int)
 
 	line *line
 	sent int
@@ -119,6 +121,9 @@ func (d *DEX) put(frame string) error {
 		}
 	}
 	d.sent++
+	if d.Sent != nil {
+		d.Sent(d.sent)
+	}
 	if d.Faults.UnplugAt > 0 && d.sent >= d.Faults.UnplugAt {
 		if c, ok := d.line.rw.(io.Closer); ok {
 			c.Close()
