@@ -13,7 +13,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# The largest binary for the ARM boards, 12 MB: the small boards leave some 30 MB of flash
+# The largest binary for the common boards (ARMv7, arm64), 12 MB: the small ones leave some 30 MB of flash
 # to the integrator, and an update needs room for two beside the queue. A program that
 # outgrew it could not replace itself.
 readonly LIMIT_BYTES=12000000
@@ -89,7 +89,7 @@ for target; do
 		exit 2
 	fi
 	limit=0
-	case $strip$row in -s*GOARCH=arm*) limit=$LIMIT_BYTES ;; esac
+	case $strip$row in -s*GOARM=7* | -s*GOARCH=arm64*) limit=$LIMIT_BYTES ;; esac
 	# shellcheck disable=SC2086 # two variables in one row
 	build "$target" "$out/cellwarden-$target" "$limit" $row
 done

@@ -9,9 +9,7 @@
 package main
 
 import (
-	"archive/tar"
 	"cmp"
-	"compress/gzip"
 	"debug/elf"
 	"errors"
 	"flag"
@@ -27,6 +25,9 @@ import (
 
 // limitBytes is the budget of scripts/build.sh for a binary.
 const limitBytes = 12_000_000
+
+// packageBytes is the budget of scripts/package.sh for a .deb or .ipk.
+const packageBytes = 4_500_000
 
 // shownBytes is the least that has a row of its own.
 const shownBytes = 12 << 10
@@ -73,59 +74,30 @@ func script(name string, args ...string) error {
 // budget builds what is delivered and prints its sizes.
 func budget(w io.Writer, dir string) error {
 	fmt.Fprintf(w, "%-34s %12s %12s\n", "budget", "measured", "at most")
+	// A script fails for what is over its limit, which the table shows.
 	for _, target := range []string{"armv5", "armv6", "armv7", "arm64"} {
-		if err := script("scripts/build.sh", "-o", dir, target); err != nil {
-			return err
-		}
+		built := script("scripts/build.sh", "-o", dir, target)
 		info, err := os.Stat(filepath.Join(dir, "cellwarden-"+target))
 		if err != nil {
-			return err
+			return errors.Join(built, err)
 		}
 		fmt.Fprintf(w, "%-34s %12d %12d\n", "stripped binary, "+target, info.Size(), limitBytes)
 	}
-	if err := script("scripts/package.sh", "-o", dir, "-t", "armv7", "tar"); err != nil {
-		return err
+	made := script("scripts/package.sh", "-o", dir, "-t", "armv7", "deb", "ipk")
+	for _, kind := range []string{"deb", "ipk"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*."+kind))
+		if err != nil || len(files) != 1 {
+			return fmt.Errorf("package.sh made %v, not one .%s: %w", files, kind, made)
+		}
+		info, err := os.Stat(files[0])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%-34s %12d %12d\n", "."+kind+", armv7", info.Size(), packageBytes)
 	}
-	packages, err := filepath.Glob(filepath.Join(dir, "*armv7*.tar.gz"))
-	if err != nil || len(packages) != 1 {
-		return fmt.Errorf("package.sh made %v, not one .tar.gz: %v", packages, err)
-	}
-	packed, unpacked, err := tarSize(packages[0])
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "%-34s %12d\n", "package, armv7", packed)
-	fmt.Fprintf(w, "%-34s %12d\n", "unpacked, before the installer", unpacked)
-	fmt.Fprintf(w, "%-34s %12s %12s  grep VmRSS /proc/PID/status\n", "resident, idle", "", "14 MB")
+	fmt.Fprintf(w, "%-34s %12s %12s  go test ./agent/e2e -run AtRest -v\n", "resident at rest (private)", "", "14 (8) MB")
 	fmt.Fprintf(w, "%-34s %12s %12s  go test ./agent/e2e -run ColdStart -v\n\n", "cold start to the first verdict", "", "30 s")
 	return nil
-}
-
-// tarSize is the length of a .tar.gz and of the files in it.
-func tarSize(name string) (packed, unpacked int64, err error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, 0, err
-	}
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return 0, 0, fmt.Errorf("%s: %w", name, err)
-	}
-	for t := tar.NewReader(z); ; {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return info.Size(), unpacked, nil
-		}
-		if err != nil {
-			return 0, 0, fmt.Errorf("%s: %w", name, err)
-		}
-		unpacked += h.Size
-	}
 }
 
 // shared is the row of what belongs to no package: the linker keeps one copy.
