@@ -55,9 +55,9 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestUnseenTexts: the sets that were written after the grammar.
+// TestUnseenTexts: the sets that were written after the grammar, and messages of others.
 func TestUnseenTexts(t *testing.T) {
-	for _, file := range []string{"testdata/unseen.txt", "testdata/unseen2.txt", "testdata/unseen3.txt", "testdata/unseen4.txt", "testdata/unseen5.txt", "testdata/unseen6.txt", "testdata/unseen7.txt"} {
+	for _, file := range []string{"testdata/unseen.txt", "testdata/unseen2.txt", "testdata/unseen3.txt", "testdata/unseen4.txt", "testdata/unseen5.txt", "testdata/unseen6.txt", "testdata/unseen7.txt", "testdata/others.txt"} {
 		for _, m := range loadMessages(t, file) {
 			if got := Classify(m.from, m.text); !slices.Contains(m.want, got) {
 				t.Errorf("%s:%d: %s, want %s: %s", file, m.line, got, m.want, m.text)

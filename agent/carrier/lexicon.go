@@ -78,6 +78,7 @@ const (
 	vMismatch
 	rOTP
 	rHoax
+	rElsewhere // another business altogether
 	rNotYours
 	rNoCut
 	rWork
@@ -98,7 +99,7 @@ var roleNames = map[string]role{
 	"expired": rExpired, "expired_weak": rExpiredWeak, "admin": rAdmin, "admin_weak": rAdminWeak, "imei": rIMEI,
 	"n_money": nMoney, "n_data": nData, "n_term": nTerm, "n_device": nDevice,
 	"v_pay": vPay, "v_lack": vLack, "v_full": vFull, "v_over": vOver, "v_mismatch": vMismatch,
-	"otp": rOTP, "hoax": rHoax, "notyours": rNotYours, "nocut": rNoCut, "work": rWork, "upgrade": rUpgrade,
+	"otp": rOTP, "hoax": rHoax, "elsewhere": rElsewhere, "notyours": rNotYours, "nocut": rNoCut, "work": rWork, "upgrade": rUpgrade,
 	"advert": rAdvert, "warn": rWarn, "skip": rSkip,
 }
 

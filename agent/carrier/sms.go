@@ -60,7 +60,7 @@ func Read(from, text string, sent time.Time) Message {
 }
 
 func (r *reading) meaning() Meaning {
-	if r.all&(rOTP|rHoax) != 0 {
+	if r.all&(rOTP|rHoax|rElsewhere) != 0 {
 		return Nothing
 	}
 	if r.all&rNotYours != 0 {

@@ -25,7 +25,7 @@ func TestMessagesInSituations(t *testing.T) {
 		"counters": {"tx_bytes": 2413, "rx_bytes": 0},`
 	members := map[string]diag.Code{"arrears": diag.Arrears, "quota": diag.OverQuota, "expired": diag.ExpiredOrCancelled, "admin": diag.AdminSuspended, "imei": diag.IMEILock}
 	said := 0
-	for _, file := range []string{"messages", "unseen", "unseen2", "unseen3", "unseen4", "unseen5", "unseen6", "unseen7"} {
+	for _, file := range []string{"messages", "unseen", "unseen2", "unseen3", "unseen4", "unseen5", "unseen6", "unseen7", "others"} {
 		data, err := os.ReadFile("../carrier/testdata/" + file + ".txt")
 		if err != nil {
 			t.Fatal(err)
