@@ -83,6 +83,10 @@ func (l *loop) fromUplink(e uplink.Event, files *flash.StateDir) {
 		l.log.Error("message cannot be sent and was given up", "seq", e.Seq, "error", e.Err)
 	case uplink.CommandDropped:
 		l.log.Warn("commands thrown away", "count", e.Count)
+	case uplink.MessageTooLong:
+		l.log.Warn("a message to this device was read past: it is too long", "bytes", e.Bytes, "limit", e.Limit)
+	case uplink.DayUsedUp:
+		l.log.Warn("the broker has sent more than a day may bring: no command is taken until tomorrow", "bytes", e.Bytes)
 	case uplink.Unsubscribed:
 		l.log.Warn("the broker refuses the command topic: no command will come", "topic", e.Topic)
 	}

@@ -82,6 +82,14 @@ type Commanded struct {
 // CommandDropped counts messages that were thrown away unread.
 type CommandDropped struct{ Count int }
 
+// MessageTooLong says that a message from the command topic was read past. It may come
+// again at each connect, when the broker has it retained, and is said once.
+type MessageTooLong struct{ Bytes, Limit int }
+
+// DayUsedUp says that brokers have published to us what a day may bring: the command
+// topic is left alone until a day after the first of it.
+type DayUsedUp struct{ Bytes int }
+
 // Unsubscribed says that the broker refused the command topic: messages go up,
 // but no command will come.
 type Unsubscribed struct{ Topic string }
@@ -129,6 +137,8 @@ func (Delivered) event()      {}
 func (Unsendable) event()     {}
 func (Commanded) event()      {}
 func (CommandDropped) event() {}
+func (MessageTooLong) event() {}
+func (DayUsedUp) event()      {}
 func (Unsubscribed) event()   {}
 func (CertExpiring) event()   {}
 func (CertRenewed) event()    {}

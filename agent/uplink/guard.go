@@ -24,7 +24,29 @@ const (
 	FloodBytes    = 256 << 10
 	FloodMessages = 600
 	floodSpan     = time.Minute
+	// MaxSkipped is the largest message for us that is read past: it costs its bytes
+	// and not the session. What announces more is left.
+	MaxSkipped = FloodBytes
+	// DefaultDayBytes is what a broker may publish to us in a day: commands of a busy
+	// one are 20 KB. A quarter of a 30 MB plan's day; more is a fault over there.
+	DefaultDayBytes = 256 << 10
 )
+
+// intake is what brokers have published to us today, over all connections.
+type intake struct {
+	limit int64
+	bytes atomic.Int64
+	from  time.Time // belongs to the goroutine of Run
+}
+
+// over reports whether the day's share is used up. now begins a new day.
+func (i *intake) over(now time.Time) bool {
+	if now.Sub(i.from) >= 24*time.Hour {
+		i.from = now
+		i.bytes.Store(0)
+	}
+	return i.bytes.Load() > i.limit
+}
 
 // guardError says what a broker did that it must not.
 type guardError struct {
@@ -61,6 +83,9 @@ type guard struct {
 	spanFrom  time.Time
 	spanBytes int
 	spanCount int
+
+	day     *intake      // nil: not counted
+	skipped atomic.Int64 // size of the last message that was read past, 0 none
 
 	connack atomic.Int32 // its code, -1 before
 	owed    atomic.Int64 // answers due to what was written: PUBACK, PINGRESP
@@ -115,7 +140,8 @@ func (g *guard) next() error {
 			return bad("sent a length of more than four bytes")
 		}
 	}
-	if length > MaxPacket {
+	tooLong := length > MaxPacket && head[0]>>4 == typePublish && length <= MaxSkipped
+	if length > MaxPacket && !tooLong {
 		return bad("announced a packet of %d bytes; the limit is %d", length, MaxPacket)
 	}
 	if head[0]>>4 == typePublish {
@@ -127,6 +153,12 @@ func (g *guard) next() error {
 		if g.spanBytes > FloodBytes || g.spanCount > FloodMessages {
 			return &guardError{WhyFlood, fmt.Sprintf("sent more than %d bytes or %d messages within %s", FloodBytes, FloodMessages, floodSpan)}
 		}
+		if d := g.day; d != nil && d.bytes.Add(int64(len(head)+length)) > d.limit {
+			return &guardError{WhyFlood, fmt.Sprintf("sent more than %d bytes within a day", d.limit)}
+		}
+	}
+	if tooLong {
+		return g.skip(head[0], length)
 	}
 	need := len(head) + length
 	if cap(g.buf) < need || cap(g.buf) > 4*readBuffer && need <= readBuffer {
@@ -144,6 +176,37 @@ func (g *guard) next() error {
 	g.frame = g.buf
 	return nil
 }
+
+// skip reads past a message of length bytes and hands on the same one without its
+// payload, so that paho acknowledges it and nobody sends it again.
+func (g *guard) skip(first byte, length int) error {
+	two := make([]byte, 2)
+	if _, err := io.ReadFull(g.in, two); err != nil {
+		return unexpected(err)
+	}
+	n := int(binary.BigEndian.Uint16(two)) + 2*int(first>>1&3)
+	if 2+n > min(length, maxTopic) {
+		return bad("sent a PUBLISH shorter than its topic")
+	}
+	body := append(two, make([]byte, n)...)
+	if _, err := io.ReadFull(g.in, body[2:]); err != nil {
+		return unexpected(err)
+	}
+	if _, err := io.CopyN(io.Discard, g.in, int64(length-len(body))); err != nil {
+		return unexpected(err)
+	}
+	if err := g.judge(first, body); err != nil {
+		return err
+	}
+	g.skipped.Store(int64(length))
+	head := binary.AppendUvarint([]byte{first}, uint64(len(body))) // MQTT's lengths are written so
+	g.buf = append(head, body...)
+	g.frame = g.buf
+	return nil
+}
+
+// maxTopic is more than a topic of ours and a packet id have.
+const maxTopic = 1 << 10
 
 // judge refuses what a server must not send to this client, now.
 func (g *guard) judge(first byte, body []byte) error {

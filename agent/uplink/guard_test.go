@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"net"
 	"runtime"
@@ -20,6 +21,9 @@ func TestGuardRefuses(t *testing.T) {
 		{"256 MB announced", ok + "\x30\xff\xff\xff\x7f", "268435455 bytes; the limit is 65536"},
 		{"256 MB as the first word", "\x20\xff\xff\xff\x7f", "268435455"},
 		{"length of five bytes", ok + "\x30\xff\xff\xff\xff\x01", "more than four bytes"},
+		{"a message too long to be read past", ok + "\x30\x81\x80\x10", "262145 bytes; the limit is 65536"},
+		{"another packet of 70 KB", ok + "\x40\x80\x80\x05", "the limit is 65536"},
+		{"too long a message with a topic of 60 KB", ok + "\x30\x80\x80\x05\xea\x60a", "shorter than its topic"},
 		{"HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", "before its CONNACK"},
 		{"PUBLISH before CONNACK", "\x30\x03\x00\x01a", "before its CONNACK"},
 		{"second CONNACK", ok + ok, "second CONNACK"},
@@ -96,6 +100,24 @@ func TestGuardPasses(t *testing.T) {
 	}
 }
 
+// TestGuardReadsPastALongMessage: the session goes on, paho gets the same message
+// without its payload, and so acknowledges it.
+func TestGuardReadsPastALongMessage(t *testing.T) {
+	long := func(first byte, id string) []byte {
+		body := append([]byte("\x00\x01a"+id), make([]byte, MaxPacket)...)
+		return append(binary.AppendUvarint([]byte{first}, uint64(len(body))), body...)
+	}
+	g := guardOn(t, slices.Concat(connackOK, long(0x33, "\x00\x02"), puback(7), long(0x31, ""), puback(8)))
+	out, err := io.ReadAll(g)
+	want := slices.Concat(connackOK, []byte("\x33\x05\x00\x01a\x00\x02"), puback(7), []byte("\x31\x03\x00\x01a"), puback(8))
+	if err != nil || !bytes.Equal(out, want) {
+		t.Errorf("%x, %v; want %x", out, err, want)
+	}
+	if n := g.skipped.Load(); n != MaxPacket+3 {
+		t.Errorf("%d bytes read past", n)
+	}
+}
+
 // bigPublish is a PUBLISH of QoS 0 with n bytes after its fixed header.
 func bigPublish(n int) []byte {
 	p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket)
@@ -117,7 +139,7 @@ func FuzzGuard(f *testing.F) {
 		io.Copy(&out, g)
 		// Whatever passed is a prefix of what came, in whole packets that paho
 		// can read.
-		if !bytes.HasPrefix(in, out.Bytes()) {
+		if g.skipped.Load() == 0 && !bytes.HasPrefix(in, out.Bytes()) {
 			t.Fatalf("%x became %x", in, out.Bytes())
 		}
 		for out.Len() > 0 {

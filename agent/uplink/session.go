@@ -110,6 +110,8 @@ func (u *Uplink) connect(ctx context.Context, b broker) (*link, error) {
 		lost:      make(chan error, 1),
 		commands:  make(chan inbound, commandQueue),
 	}
+	u.day.over(time.Now()) // a new day may have begun
+	l.guard.day = &u.day
 	stop := context.AfterFunc(ctx, tcp.abort) // also ends the wait for the CONNACK
 	defer stop()
 	l.client = mqtt.NewClient(u.clientOptions(l, password))
@@ -209,6 +211,7 @@ func (u *Uplink) serve(ctx context.Context, l *link, took time.Duration) ending 
 		err = l.cause(err)
 	}
 	l.close()
+	d.countDropped()
 	d.settle()
 	d.release()
 	_ = u.cache.save()
@@ -263,7 +266,16 @@ type flight struct {
 // run serves the link until it breaks (the error says how) or ctx ends (nil).
 func (d *drain) run(ctx context.Context) error {
 	u, l := d.u, d.l
-	l.suback = l.client.Subscribe(u.topic(protocol.LeafCommand), 1, l.receive)
+	var subDone <-chan struct{}
+	subscribe := func() {
+		l.suback = l.client.Subscribe(u.topic(protocol.LeafCommand), 1, l.receive)
+		subDone = l.suback.Done()
+	}
+	if u.day.over(time.Now()) {
+		u.emit(DayUsedUp{Bytes: u.opt.DayBytes})
+	} else {
+		subscribe()
+	}
 	status := protocol.MarshalStatus(protocol.Status{Up: true})
 	d.fly(l.client.Publish(u.topic(protocol.LeafStatus), 1, !u.opt.NoRetain, status), nil, len(status))
 
@@ -273,7 +285,6 @@ func (d *drain) run(ctx context.Context) error {
 	defer expiry.Stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	subDone := l.suback.Done()
 	for {
 		if err := d.settle(); err != nil {
 			return err
@@ -298,6 +309,9 @@ func (d *drain) run(ctx context.Context) error {
 		case <-every.C:
 			u.report(l)
 			d.countDropped()
+			if l.suback == nil && !u.day.over(time.Now()) {
+				subscribe()
+			}
 			if time.Since(d.began) >= u.t.Stable && (u.state.Failures > 0 || u.state.Refusals > 0) {
 				u.state.Failures, u.state.Refusals = 0, 0
 				u.changed() // a power cut is the usual end of a good connection
@@ -596,10 +610,15 @@ func (d *drain) hand(c inbound) {
 	} else {
 		d.l.dropped.Add(1)
 	}
-	d.countDropped()
 }
 
+// countDropped says what was thrown away since the last look, a minute ago: a flood
+// makes no flood of lines.
 func (d *drain) countDropped() {
+	if n := d.l.guard.skipped.Swap(0); n > 0 && n != d.u.skipped {
+		d.u.skipped = n
+		d.u.emit(MessageTooLong{Bytes: int(n), Limit: MaxPacket})
+	}
 	if n := d.l.dropped.Swap(0); n > 0 {
 		d.u.emit(CommandDropped{Count: int(n)})
 	}

@@ -58,6 +58,7 @@ type Options struct {
 	Secret   func() (string, error)
 	TLS      TLS
 	NoRetain bool // for services that do not know retained messages
+	DayBytes int  // what brokers may publish to us in a day; default DefaultDayBytes
 	Window   int  // PUBLISHes of the backlog that may await their PUBACK; default 8
 
 	// Way is asked before each attempt for the way out; default any interface.
@@ -170,6 +171,8 @@ type Uplink struct {
 	kept    State     // as last given to the owner
 	keptAt  time.Time // durably
 	note    string    // of the last attempt, as of wayout.Way.Dial
+	day     intake
+	skipped int64 // size of the message that was last reported as read past
 	cache   *sessionCache
 	nudge   chan struct{}
 	warned  time.Time // when the expiry of our own certificate was last reported
@@ -188,6 +191,9 @@ func New(opt Options) *Uplink {
 	if opt.Window == 0 {
 		opt.Window = defaultWindow
 	}
+	if opt.DayBytes == 0 {
+		opt.DayBytes = DefaultDayBytes
+	}
 	if opt.Way == nil {
 		out := wayout.New(os.DirFS("/"), nil)
 		opt.Way = func() (wayout.Way, error) { return out.By(""), nil }
@@ -198,6 +204,7 @@ func New(opt Options) *Uplink {
 		state: opt.State,
 		kept:  opt.State,
 		nudge: make(chan struct{}, 1),
+		day:   intake{limit: int64(opt.DayBytes)},
 		draw:  rand.Float64,
 
 		dialled: func(*counted) {},

@@ -265,7 +265,10 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newStore(t)
-	r := start(t, s, func(o *Options) { o.Brokers = []string{"tcp://" + addr} })
+	r := start(t, s, func(o *Options) {
+		o.Brokers = []string{"tcp://" + addr}
+		o.Timing.Look = 20 * time.Millisecond
+	})
 	first, at := find[Commanded](r, 0, nil)
 	if string(first.Raw) != "kept" || !first.Retained || first.At.IsZero() {
 		t.Errorf("%+v", first)
