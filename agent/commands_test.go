@@ -184,7 +184,7 @@ func newConsole(t testing.TB, addr string) *console {
 			}
 			return
 		}
-		if strings.HasSuffix(m.Topic(), "/d") {
+		if strings.HasSuffix(m.Topic(), "/d") || strings.HasSuffix(m.Topic(), "/l") {
 			return
 		}
 		list, err := protocol.DecodePublish(m.Topic(), m.Payload())

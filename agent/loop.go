@@ -74,6 +74,7 @@ type loop struct {
 	clock    *worker.Clock  // nil: nobody is asked for the time
 	updates  *worker.Update // nil: its directory cannot be used
 
+	words       chan []byte   // last words for the uplink, the newest only
 	nudges      chan struct{} // to the uplink: one that waits is enough
 	port0       string        // modem.port of the config
 	overData    func(addr string) bool
@@ -268,6 +269,8 @@ func (l *loop) step(ev core.Event) {
 			l.step(core.Stock{At: l.at(), Waiting: waiting, Counts: counts})
 		case core.Store:
 			l.store(e)
+		case core.LastWords:
+			l.lastWords(e.Words)
 		case core.Persist:
 			l.persist(e)
 		case core.Answer:
@@ -296,6 +299,21 @@ func (l *loop) step(ev core.Event) {
 		}
 	}
 	l.follow()
+}
+
+// lastWords hands them to the uplink, which may be at work elsewhere: only the newest
+// count.
+func (l *loop) lastWords(w protocol.Last) {
+	raw, err := protocol.MarshalLast(w)
+	if err != nil {
+		l.log.Error("last words cannot be encoded", "error", err.Error())
+		return
+	}
+	select {
+	case <-l.words:
+	default:
+	}
+	l.words <- raw
 }
 
 func (l *loop) look() {

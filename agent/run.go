@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -113,10 +116,11 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		Probes: specs, ProbeEvery: cfg.Probes.Interval.Std(), ProbeBudget: int(cfg.Probes.DailyBudgetBytes),
 		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
 		Steps: allowed(worker.CanTake(o.Hardware), cfg.Recovery), DeleteRead: cfg.Modem.SMSDelete == "read", BlockAt: cfg.Data.BlockPercent(),
+		IDs: cfg.Uplink.Identities, Inventory: inventoryOf(o),
 		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
 	}
 	events := make(chan core.Event, eventQueue)
-	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), over: make(chan struct{}), queue: q,
+	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), words: make(chan []byte, 1), over: make(chan struct{}), queue: q,
 		modem: worker.NewModem(o.Hardware, o.Log, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), probe: worker.NewProbe(o.Hardware, events), saver: files, block: board.NewBlock(files.Run(), cfg.Data.Interfaces),
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.Load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
@@ -126,6 +130,17 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 	}
 	l.openRoom(o, files)
 	return l, nil
+}
+
+// inventoryOf is what the process knows of the device by itself. The config's hash
+// leaves secrets out: of them it has only whether they are set.
+func inventoryOf(o Options) protocol.Inventory {
+	inv := protocol.Inventory{Board: o.Board, OS: runtime.GOOS, Arch: runtime.GOARCH}
+	if raw, err := json.Marshal(o.Config); err == nil {
+		sum := sha256.Sum256(raw)
+		inv.Config = hex.EncodeToString(sum[:4])
+	}
+	return inv
 }
 
 // allowed are the steps of can that the config lets be taken: those that need consent
@@ -221,6 +236,8 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 					return nil
 				case <-l.nudges:
 					up.Nudge()
+				case w := <-l.words:
+					up.SetWords(w)
 				}
 			}
 		})

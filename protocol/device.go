@@ -1,7 +1,7 @@
 package protocol
 
 // Inventory says what the device is made of. It is sent when the agent starts
-// and whenever a field changed. Identities are in clear, hashed (16 hex digits,
+// and whenever a field changed. Identities are in clear, hashed (12 hex digits,
 // the same for the same identity and device) or left out, as the device's config
 // decides: IDs says which.
 type Inventory struct {

@@ -107,6 +107,7 @@ type Uplink struct {
 	CommandKeys      []string `toml:"command_keys"` // base64 Ed25519 public keys
 	ReportEvery      Duration `toml:"report_every"`
 	DailyBudgetBytes uint64   `toml:"daily_budget_bytes"`
+	Identities       string   `toml:"identities"` // how ICCID and IMEI cross the wire: clear, hashed or none
 }
 
 // tpmPrefix begins a key_file that is no file but a key in the board's TPM.
@@ -202,6 +203,7 @@ var Default = Config{
 		ReportEvery: Duration(time.Hour),
 		// A fifth of a plan of 30 MB a month.
 		DailyBudgetBytes: 200_000,
+		Identities:       "hashed",
 	},
 	Probes: Probes{
 		// Public DNS over HTTPS of Alibaba and of Tencent: two owners, both

@@ -46,6 +46,8 @@ func (c *Core) useNotes(key string) {
 			now.Status = was.Status
 		}
 	} else {
+		_, met := c.meter.UsageOf(key, c.now)
+		c.tellCard(was.Key, i >= 0 || met)
 		if was.Plan != nil || was.Status != nil {
 			c.rest(was)
 		}

@@ -59,7 +59,10 @@ type Options struct {
 	HasModem        bool
 	ModemAt         string // where the config looks for it: "auto", "/dev/ttyUSB2", "2c7c:0125"
 	Meter           meter.Options
-	BlockAt         int // per cent of the quota at which the machine's traffic is stopped, 0 never
+	BlockAt         int    // per cent of the quota at which the machine's traffic is stopped, 0 never
+	IDs             string // how identities cross the wire: IDsClear, IDsHashed (also ""), IDsNone
+	// Inventory has what the shell knows of the device: board, OS, arch, config.
+	Inventory protocol.Inventory
 }
 
 // Core is the whole state. One owner; not safe for concurrent use.
@@ -135,6 +138,7 @@ type Core struct {
 
 	remedies remedies
 	mailbox  mailbox
+	telling  telling
 	book     goodset.Book // settings with which all worked
 
 	lastTime time.Time      // when the clock was last trusted, as kept
@@ -160,6 +164,9 @@ type fault struct {
 	Ended    instant.Instant
 	EndedBy  string
 	Card     string // hash of the card known when it was raised
+	Incident string // names it for the backend
+	Told     told   // what was last said of it
+	toldAt   time.Duration
 }
 
 type asker struct {
@@ -315,6 +322,7 @@ func (c *Core) Step(ev Event) []Effect {
 			state = "asleep"
 		}
 		c.remedies.port = state
+		c.portSeen(PortState{At: e.At, State: state, Detail: e.Detail, Profile: e.Profile})
 		c.see("port", diag.Port{State: state, Detail: e.Detail, Seen: c.modemSeen != "" && c.modemSeen == c.opt.ModemAt})
 	case ProbeDone:
 		c.probeDone(e)
@@ -376,6 +384,7 @@ func (c *Core) Step(ev Event) []Effect {
 	}
 	if judge {
 		c.judge()
+		c.tell()
 	}
 	c.schedule()
 	c.persist()
@@ -437,6 +446,9 @@ func (c *Core) Next() time.Duration {
 		early(c.persistAt)
 	}
 	if at, ok := c.nextRemedy(); ok {
+		early(at)
+	}
+	if at, ok := c.nextTold(); ok {
 		early(at)
 	}
 	return next

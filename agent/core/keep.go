@@ -44,6 +44,7 @@ type kept struct {
 	Remedies   remedy.State        `json:"remedies"` // budgets, and how far each ladder is climbed
 	Book       goodset.Book        `json:"settings_book"`
 	RepairLeft time.Duration       `json:"repair_left,omitempty"`
+	Telling    keptTelling         `json:"telling"`
 }
 
 // keptChange is a change with its instant.
@@ -76,13 +77,15 @@ type keptFault struct {
 
 	Unstable bool   `json:"unstable,omitempty"`
 	Card     string `json:"card,omitempty"`
+	Incident string `json:"id,omitempty"`
+	Told     told   `json:"told"`
 }
 
 func keepFault(f *fault) *keptFault {
 	if f == nil {
 		return nil
 	}
-	return &keptFault{f.Class, f.Layer, f.Verdict, f.Since, f.Ended, f.EndedBy, f.Unstable, f.Card}
+	return &keptFault{f.Class, f.Layer, f.Verdict, f.Since, f.Ended, f.EndedBy, f.Unstable, f.Card, f.Incident, f.Told}
 }
 
 func (k *keptFault) fault() *fault {
@@ -90,7 +93,7 @@ func (k *keptFault) fault() *fault {
 		return nil
 	}
 	return &fault{Class: k.Class, Layer: k.Layer, Verdict: k.Verdict, Since: k.Since, Raised: true, Ended: k.Ended, EndedBy: k.EndedBy,
-		Unstable: k.Unstable, Card: k.Card}
+		Unstable: k.Unstable, Card: k.Card, Incident: k.Incident, Told: k.Told}
 }
 
 // restored are kept changes by the clock of this boot, at most so many.
@@ -112,7 +115,7 @@ func (c *Core) snapshot() []byte {
 		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
 		Pending: keepFault(c.pending), White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips),
-		ModemSeen: c.modemSeen, Remedies: c.remedies.engine.State(), Book: c.book, RepairLeft: max(0, c.remedies.pausedUntil-c.now.Mono)})
+		ModemSeen: c.modemSeen, Telling: c.keepTelling(), Remedies: c.remedies.engine.State(), Book: c.book, RepairLeft: max(0, c.remedies.pausedUntil-c.now.Mono)})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
 		return nil
@@ -141,6 +144,7 @@ func (c *Core) restore(data []byte) (remedy.State, error) {
 		c.modemSeen = c.opt.ModemAt // kept by an agent that did not note it: it has worked
 	}
 	c.probes.day, c.probes.spent = k.ProbeDay, k.ProbeSpent
+	c.restoreTelling(k.Telling)
 	if k.RepairLeft > 0 {
 		c.remedies.pausedUntil = c.now.Mono + min(k.RepairLeft, RepairLife)
 	}

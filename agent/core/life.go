@@ -173,6 +173,7 @@ func (c *Core) faulty(d diag.Diagnosis) {
 			if class == c.standing.Class {
 				c.standing.Verdict = d.Verdict
 				c.tellUnstable(d)
+				c.tellChanged(d)
 			}
 			c.pending = nil
 			return // undecided takes nothing back
@@ -216,16 +217,16 @@ func (c *Core) tellUnstable(d diag.Diagnosis) {
 	c.noteTold(d.Class, d.Layer)
 	c.dirty, c.urgent = true, true
 	c.emit(Log{LevelWarn, "fault unstable", []any{"class", string(d.Class)}})
-	c.store(protocol.TypeAlert, Alert, c.priced(Wire(d, c.standing.Since, true)), true, "")
+	c.store(protocol.TypeAlert, Alert, c.alert(d), true, "")
 }
 
 // vaguer: the group after a member was named takes nothing back.
 func vaguer(now, before diag.Code) bool { return now == diag.SuspendedUnspecified && before != now }
 
 func (c *Core) refine(d diag.Diagnosis) {
-	since := c.standing.Since
+	since, incident := c.standing.Since, c.incident(c.standing)
 	c.clear("refined", d.Class)
-	c.pending = &fault{Class: d.Class, Verdict: d.Verdict, Layer: d.Layer, Since: since}
+	c.pending = &fault{Class: d.Class, Verdict: d.Verdict, Layer: d.Layer, Since: since, Incident: incident}
 	c.raise(d)
 }
 
@@ -240,7 +241,7 @@ func (c *Core) raise(d diag.Diagnosis) {
 	c.standing = f
 	c.dirty, c.urgent = true, true
 	c.emit(Log{LevelWarn, "fault", []any{"class", string(f.Class), "verdict", string(f.Verdict), "since", f.Since.String()}})
-	c.store(protocol.TypeAlert, Alert, c.priced(Wire(d, f.Since, f.Unstable)), true, "")
+	c.store(protocol.TypeAlert, Alert, c.alert(d), true, "")
 }
 
 // maxWireEvidence keeps an alert small: what does not fit is in the device's status.
@@ -251,6 +252,7 @@ func Wire(d diag.Diagnosis, since instant.Instant, unstable bool) protocol.Alert
 	a := protocol.Alert{Class: string(d.Class), Verdict: string(d.Verdict), Since: WireTime(since), Unstable: unstable,
 		DecideBy: text.Render(text.EN, d.DecideBy),
 		Act:      &protocol.Action{Who: d.Act.Who, What: text.Render(text.EN, d.Act.What), ResumesAt: d.Act.ResumesAt}}
+	a.Act.Code, a.Act.Steps = actCode(d)
 	if d.Verdict == diag.Confirmed {
 		a.DecideBy = ""
 	}
@@ -306,7 +308,7 @@ func (c *Core) clear(by string, next diag.Code) {
 	if f.Since.Boot != f.Ended.Boot && f.Since.Trusted && f.Ended.Trusted {
 		lasted = f.Ended.Wall.Sub(f.Since.Wall)
 	}
-	msg := protocol.Clear{Class: string(f.Class), Since: WireTime(f.Since), LastedMS: lasted.Milliseconds(), EndedBy: by}
+	msg := protocol.Clear{Incident: c.incident(f), Class: string(f.Class), Since: WireTime(f.Since), LastedMS: lasted.Milliseconds(), EndedBy: by}
 	if next != diag.Healthy {
 		msg.FollowsTo = string(next)
 	}

@@ -248,6 +248,12 @@ func (c *Core) tellRemedy(result, why string) {
 	}
 	msg := protocol.Recovery{Class: r.taken.Class, Step: string(r.taken.Step), Rung: r.taken.Rung, Result: result, Why: foreign(why),
 		TookMS: (c.now.Mono - r.began).Milliseconds()}
+	for _, f := range []*fault{c.standing, c.last} { // it may have ended with the step
+		if f != nil && string(f.Class) == msg.Class {
+			msg.Incident = c.incident(f)
+			break
+		}
+	}
 	c.store(protocol.TypeRecovery, EventPriority, msg, false, "")
 }
 

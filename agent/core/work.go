@@ -264,6 +264,7 @@ func (c *Core) reportWith(stock Stock) {
 		st.RSRP, st.SINR, st.RAT = s.Signal.RSRP, s.Signal.SINR, s.Signal.RAT
 	}
 	st.Waiting, st.Counts = stock.Waiting, stock.Counts
+	c.telling.waiting = stock.Waiting
 	c.store(protocol.TypeState, State, st, false, "")
 }
 

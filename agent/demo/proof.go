@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,7 @@ func (d *drama) prove(ctx context.Context) (Report, error) {
 		}
 		wanted[s.receipt.Seq] = s.n
 	}
+	var incidents []string
 	var highest uint64
 	last := 0
 	for _, e := range list {
@@ -84,6 +86,10 @@ func (d *drama) prove(ctx context.Context) (Report, error) {
 		}
 		switch body, _ := e.DecodeBody(); b := body.(type) {
 		case *protocol.Alert:
+			if slices.Contains(incidents, b.Incident) {
+				continue // something about it changed
+			}
+			incidents = append(incidents, b.Incident)
 			r.Alerts = append(r.Alerts, b.Class+" "+b.Verdict)
 			r.RaisedAfter = wallOf(e.At).Sub(d.cutAt)
 		case *protocol.Clear:

@@ -261,7 +261,7 @@ func newBackend(b *broker, login ...string) *backend {
 			fmt.Fprintln(k.out, in.Text())
 		}
 	}()
-	b.t.Cleanup(func() { kill(cmd, syscall.SIGTERM); <-done })
+	b.t.Cleanup(func() { kill(cmd, syscall.SIGTERM); <-done; k.keepsTheContract() })
 	select {
 	case <-subscribed:
 	case <-time.After(patient):

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cellwarden/agent/instant"
 	"cellwarden/protocol"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -71,6 +72,14 @@ type link struct {
 	commands  chan inbound
 	dropped   atomic.Int64 // commands thrown away, not reported yet
 	suback    mqtt.Token
+	born      instant.Instant // when it was begun: orders its status and its will among others
+}
+
+// status is what stands on the status topic of this connection. The will is fixed when
+// it begins, so all of it carry that moment.
+func (l *link) status(up bool, why string) []byte {
+	boot := l.born.Boot
+	return protocol.MarshalStatus(protocol.Status{Up: up, Why: why, Boot: boot[:min(len(boot), 8)], MonoMS: l.born.Mono.Milliseconds()})
 }
 
 type inbound struct {
@@ -109,6 +118,7 @@ func (u *Uplink) connect(ctx context.Context, b broker) (*link, error) {
 		keepAlive: u.state.keepAlive(u.t.KeepAlive),
 		lost:      make(chan error, 1),
 		commands:  make(chan inbound, commandQueue),
+		born:      u.opt.Now(),
 	}
 	u.day.over(time.Now()) // a new day may have begun
 	l.guard.day = &u.day
@@ -163,7 +173,7 @@ func (u *Uplink) clientOptions(l *link, password string) *mqtt.ClientOptions {
 	}
 	o.SetKeepAlive(ka)
 	o.SetPingTimeout(grace)
-	o.SetBinaryWill(u.topic(protocol.LeafStatus), protocol.MarshalStatus(protocol.Status{}), 1, !u.opt.NoRetain)
+	o.SetBinaryWill(u.topic(protocol.LeafStatus), l.status(false, ""), 1, !u.opt.NoRetain)
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
 		if lie := l.guard.fault.Load(); lie != nil {
 			err = lie
@@ -276,9 +286,10 @@ func (d *drain) run(ctx context.Context) error {
 	} else {
 		subscribe()
 	}
-	status := protocol.MarshalStatus(protocol.Status{Up: true})
+	status := l.status(true, "")
 	d.fly(l.client.Publish(u.topic(protocol.LeafStatus), 1, !u.opt.NoRetain, status), nil, len(status))
 
+	d.sayWords()
 	every := time.NewTicker(u.t.Look)
 	defer every.Stop()
 	expiry := time.NewTicker(expiryEvery)
@@ -299,6 +310,8 @@ func (d *drain) run(ctx context.Context) error {
 		case <-d.head():
 		case <-u.opt.Source.Wake():
 			d.woken()
+		case <-u.newWords:
+			d.sayWords()
 		case c := <-l.commands:
 			d.hand(c)
 		case <-subDone:
@@ -562,6 +575,15 @@ func (d *drain) settle() error {
 	return failed
 }
 
+// sayWords has the last words stand at the broker, for when this connection ends.
+func (d *drain) sayWords() {
+	words := d.u.words.Load()
+	if words == nil || d.u.opt.NoRetain {
+		return
+	}
+	d.fly(d.l.client.Publish(d.u.topic(protocol.LeafLast), 1, true, *words), nil, len(*words))
+}
+
 // release gives back what was not acknowledged, in order.
 func (d *drain) release() {
 	var seqs []uint64
@@ -578,7 +600,7 @@ func (d *drain) release() {
 // under way. The last will stays unsaid after it.
 func (d *drain) goodbye() {
 	end := time.Now().Add(stopGrace)
-	status := protocol.MarshalStatus(protocol.Status{Why: "stop"})
+	status := d.l.status(false, "stop")
 	d.fly(d.l.client.Publish(d.u.topic(protocol.LeafStatus), 1, !d.u.opt.NoRetain, status), nil, len(status))
 	for _, f := range d.flying {
 		f.token.WaitTimeout(time.Until(end))

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"cellwarden/agent/instant"
@@ -178,6 +179,20 @@ type Uplink struct {
 	warned  time.Time // when the expiry of our own certificate was last reported
 	draw    func() float64
 	dialled func(*counted) // tests weigh the connection with it
+
+	words    atomic.Pointer[[]byte] // last words, as SetWords gave them
+	newWords chan struct{}
+}
+
+// SetWords gives the last words, as protocol.MarshalLast writes them. They are sent
+// with each connection and when they change, and stand at the broker when the device
+// is gone. It may be called from any goroutine.
+func (u *Uplink) SetWords(words []byte) {
+	u.words.Store(&words)
+	select {
+	case u.newWords <- struct{}{}:
+	default:
+	}
 }
 
 // New prepares an Uplink; Run says whether the options are good.
@@ -207,7 +222,8 @@ func New(opt Options) *Uplink {
 		day:   intake{limit: int64(opt.DayBytes)},
 		draw:  rand.Float64,
 
-		dialled: func(*counted) {},
+		dialled:  func(*counted) {},
+		newWords: make(chan struct{}, 1),
 	}
 }
 
