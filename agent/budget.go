@@ -2,32 +2,38 @@ package agent
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"sync"
 	"time"
 
 	"cellwarden/agent/instant"
+	"cellwarden/agent/meter"
 	"cellwarden/protocol"
 )
 
-// budget holds the uplink's own traffic to so many bytes a day (the config's
-// uplink.daily_budget_bytes, less as the plan runs out: meter.Guard). All that
-// crosses the air counts: handshakes, keepalives and commands too. What may not
-// go waits in the outbox until midnight, in this order: what is metered about the
-// stream first, then periodic reports, then the machine's events. Alerts and
-// answers to commands always pass.
+// budget holds the uplink's own traffic to so many bytes a day: those of the config
+// (uplink.daily_budget_bytes), or without them a share of what is left of the plan, so
+// that a machine's sales of a week are at the backend within the hour and the plan still
+// lasts; less as it runs out (meter.Guard). All that crosses the air counts: handshakes,
+// keepalives and commands too. What may not go waits in the outbox until midnight, in
+// this order: what is metered about the stream first, then periodic reports, then the
+// machine's events. Alerts and answers to commands always pass. Over Ethernet or Wi-Fi
+// nothing is held and nothing counts.
 //
-// The uplink's goroutine asks and spends, the loop sets the share: hence mu.
+// The uplink's goroutine asks and spends, the loop tells of the plan: hence mu.
 type budget struct {
-	limit uint64
+	fixed uint64 // of the config; 0: by the plan
 	save  func(data []byte) error
 
 	mu       sync.Mutex
 	day      string // of spent: a date, or "boot N" days after a start without a clock
 	spent    uint64
-	reserved uint64 // admitted and not yet seen in a Traffic
-	kept     uint64 // spent as it was last kept
-	share    float64
+	reserved uint64        // admitted and not yet seen in a Traffic
+	kept     uint64        // spent as it was last kept
+	limit    uint64        // of a day now, before share
+	share    float64       // of it that the plan's last tenth leaves
+	free     bool          // the way is not the data line's
 	held     map[held]bool // what was held back today
 }
 
@@ -54,6 +60,28 @@ func classOf(t protocol.Type) held {
 	return heldEvents
 }
 
+const (
+	// planShare: a day may take a tenth of what is left of the plan. On a fresh 30 MB
+	// that is 3 MB: 20,000 waiting sales are 1 MB packed. Taken day after day it leaves
+	// half of the plan after a week, and never ends it.
+	planShare = 10
+	// planFloor: a day may always take so much of the whole plan, 200 KB of 30 MB: five
+	// ordinary days.
+	planFloor = 150
+	// unknownPlan is a day's budget where nobody told the plan: a thirtieth of the
+	// smallest that is sold for such machines, 30 MB a month.
+	unknownPlan = 1 << 20
+)
+
+// dayOf is what a day may take of a plan.
+func dayOf(u meter.Usage) uint64 {
+	if u.QuotaBytes == 0 {
+		return unknownPlan
+	}
+	left := u.QuotaBytes - min(u.QuotaBytes, u.UsedBytes)
+	return max(left/planShare, u.QuotaBytes/planFloor)
+}
+
 // budgetKeep is the part of the budget after which what was spent is kept again:
 // a power cut forgets at most that, and a day costs eight writes.
 const budgetKeep = 8
@@ -64,8 +92,12 @@ type keptBudget struct {
 }
 
 // newBudget goes on with what was kept; unreadable data starts the day anew.
-func newBudget(limit uint64, kept []byte, save func([]byte) error) *budget {
-	b := &budget{limit: limit, save: save, share: 1, held: map[held]bool{}}
+// fixed is the day's budget of the config, 0 for one by the plan.
+func newBudget(fixed uint64, kept []byte, save func([]byte) error) *budget {
+	b := &budget{fixed: fixed, limit: fixed, save: save, share: 1, held: map[held]bool{}}
+	if fixed == 0 {
+		b.limit = unknownPlan
+	}
 	var k keptBudget
 	if json.Unmarshal(kept, &k) == nil {
 		b.day, b.spent, b.kept = k.Day, k.Spent, k.Spent
@@ -101,6 +133,9 @@ func (b *budget) admit(t protocol.Type, bytes int, now instant.Instant) (ok bool
 	defer b.mu.Unlock()
 	b.today(now)
 	class := classOf(t)
+	if b.free {
+		return true, ""
+	}
 	if float64(b.spent+b.reserved)+float64(bytes) <= float64(b.limit)*b.share*stopAt[class] {
 		b.reserved += uint64(bytes)
 		return true, ""
@@ -117,8 +152,11 @@ func (b *budget) spend(n uint64, now instant.Instant) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.today(now)
-	b.spent += n
 	b.reserved = 0
+	if b.free {
+		return nil
+	}
+	b.spent += n
 	if b.spent-b.kept < b.limit/budgetKeep {
 		return nil
 	}
@@ -144,11 +182,21 @@ func (b *budget) close() error {
 	return b.keep()
 }
 
-// guard sets the part of the budget that the plan still allows (meter.Guard).
-func (b *budget) guard(share float64) {
+// plan sets the day's budget by what is used of the plan.
+func (b *budget) plan(u meter.Usage) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.share = share
+	if b.fixed == 0 {
+		b.limit = dayOf(u)
+	}
+	b.share = meter.GuardFor(u).Share()
+}
+
+// over says whether the way out is the data line's; until that is known it is.
+func (b *budget) over(data bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free = !data
 }
 
 // left is what the machine's events may still take today, and what was spent.
@@ -156,6 +204,9 @@ func (b *budget) left(now instant.Instant) (left, spent uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.today(now)
+	if b.free {
+		return math.MaxInt64, b.spent
+	}
 	limit := uint64(float64(b.limit) * b.share)
 	return limit - min(limit, b.spent+b.reserved), b.spent
 }

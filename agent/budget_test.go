@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cellwarden/agent/instant"
+	"cellwarden/agent/meter"
 	"cellwarden/protocol"
 )
 
@@ -22,16 +23,16 @@ func TestBudgetShrinksInOrder(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spent uint64
-		share float64
+		used  float64 // percent of the plan
 		pass  []bool
 	}{
 		{"a fresh day", 0, 1, []bool{true, true, true, true, true}},
 		{"half is gone: metrics wait", 5_000, 1, []bool{false, true, true, true, true}},
 		{"three quarters: reports too", 7_500, 1, []bool{false, false, false, true, true}},
 		{"all: events too", 10_000, 1, []bool{false, false, false, false, false}},
-		{"the plan is at 90 %: a quarter of all", 1_300, 0.25, []bool{false, true, true, true, true}},
-		{"the plan is at 98 %: a twentieth", 400, 0.05, []bool{false, false, false, true, true}},
-		{"the plan is at 98 % and that is gone", 500, 0.05, []bool{false, false, false, false, false}},
+		{"the plan is at 90 %: a quarter of all", 1_300, 90, []bool{false, true, true, true, true}},
+		{"the plan is at 98 %: a twentieth", 400, 98, []bool{false, false, false, true, true}},
+		{"the plan is at 98 % and that is gone", 500, 98, []bool{false, false, false, false, false}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for i, typ := range types {
@@ -39,12 +40,57 @@ func TestBudgetShrinksInOrder(t *testing.T) {
 				if err := b.spend(c.spent, budgetNoon); err != nil {
 					t.Fatal(err)
 				}
-				b.guard(c.share)
+				b.plan(meter.Usage{QuotaBytes: 30_000_000, UsedBytes: uint64(c.used * 300_000), Percent: c.used})
 				if ok, _ := b.admit(typ, 100, budgetNoon); ok != c.pass[i] {
 					t.Errorf("%s: %v", typ, ok)
 				}
 			}
 		})
+	}
+}
+
+// Without a figure in the config the plan decides. A machine that comes back after a week
+// with 20,000 sales, packed by 32, has them at the backend the same hour when its plan has
+// room; what is metered about the stream waits behind them.
+func TestBudgetByThePlan(t *testing.T) {
+	const batch = 32*54 + 220 // packed sales, and what a message costs beside
+	for _, c := range []struct {
+		name        string
+		quota, used uint64
+		sales       int // that go today
+	}{
+		{"a fresh plan", 30_000_000, 0, 20_000},
+		{"half of it is used", 30_000_000, 15_000_000, 20_000},
+		{"five sixths", 30_000_000, 25_000_000, 8_000},
+		{"nine tenths: savings begin", 30_000_000, 27_000_000, 1_200},
+		{"none is known", 0, 0, 16_000},
+	} {
+		b := newBudget(0, nil, func([]byte) error { return nil })
+		u := meter.Usage{QuotaBytes: c.quota, UsedBytes: c.used}
+		if c.quota > 0 {
+			u.Percent = float64(c.used) * 100 / float64(c.quota)
+		}
+		b.plan(u)
+		sent := 0
+		for sent < 20_000 {
+			if ok, _ := b.admit(protocol.TypeEvent, batch, budgetNoon); !ok {
+				break
+			}
+			sent += 32
+		}
+		if sent < c.sales || sent > c.sales+c.sales/4 {
+			t.Errorf("%s: %d sales went, want about %d", c.name, sent, c.sales)
+		}
+		if left := int64(c.quota) - int64(c.used); c.quota > 0 && int64(sent/32*batch) > left/planShare+200_000 {
+			t.Errorf("%s: %d bytes of %d", c.name, sent/32*batch, left)
+		}
+		b.over(false)
+		if ok, _ := b.admit(protocol.TypeGap, batch, budgetNoon); !ok {
+			t.Errorf("%s: held back on Ethernet", c.name)
+		}
+		if _, spent := b.left(budgetNoon); b.spend(5_000, budgetNoon) != nil || spent != 0 {
+			t.Errorf("%s: Ethernet counts", c.name)
+		}
 	}
 }
 

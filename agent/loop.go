@@ -15,7 +15,6 @@ import (
 	"cellwarden/agent/flash"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/localapi"
-	"cellwarden/agent/meter"
 	"cellwarden/agent/outbox"
 	"cellwarden/agent/probe"
 	"cellwarden/agent/remedy"
@@ -78,6 +77,7 @@ type loop struct {
 	nudges      chan struct{} // to the uplink: one that waits is enough
 	port0       string        // modem.port of the config
 	overData    func(addr string) bool
+	wayKnown    bool // overData knows; else it says no to all
 	commitEvery time.Duration
 	commitAt    time.Duration // mono; 0 when nothing is staged
 	commitNow   bool          // somebody waits for a commit ...
@@ -326,11 +326,7 @@ func (l *loop) look() {
 	l.settleBlock()
 	l.step(core.Links{At: l.at(), Readings: readings, Data: data})
 	v := l.core.View()
-	share := 1.0
-	if v.Uplink.OverData {
-		share = meter.GuardFor(v.Usage).Share()
-	}
-	l.budget.guard(share)
+	l.budget.plan(v.Usage)
 	if l.hw.ShowState != nil {
 		l.hw.ShowState(v.Diagnosis.Class == diag.Healthy)
 	}

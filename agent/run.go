@@ -191,7 +191,7 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 	if l.updates, err = l.newUpdater(o); err != nil {
 		l.log.Error("no updates", "error", err)
 	}
-	l.overData = o.choice().OverData
+	l.overData, l.wayKnown = o.choice().OverData, o.Config.Uplink.Interface != "any" || o.Hardware.OverData != nil
 	l.clock = worker.NewClock(l.hw, o.Config.Probes.NTP, l.log, l.events)
 	if last := l.core.LastTime(); l.hw.HearTime != nil && !last.IsZero() {
 		l.hw.HearTime(string(board.TimeGood), last)

@@ -30,6 +30,7 @@ func (l *loop) fromUplink(e uplink.Event, files *flash.StateDir) {
 	case uplink.WeakBind:
 		l.log.Warn("the uplink's way out", "note", e.Note) // empty: all is well again
 	case uplink.Connected:
+		l.budget.over(!l.wayKnown || l.overData(e.Addr))
 		tell(core.Link{State: "connected", Broker: e.Broker}, e.Addr)
 		l.post(func() { delete(l.troubles, "uplink") })
 	case uplink.Disconnected:
@@ -143,7 +144,7 @@ func (l *loop) tally() (waiting int, counts map[string]int) {
 func (l *loop) admit(t protocol.Type, bytes int) bool {
 	ok, news := l.budget.admit(t, bytes, l.hw.Now())
 	if news != "" {
-		l.log.Warn("the day's bytes are used up; they wait until midnight UTC", "what", string(news), "budget", l.budget.limit)
+		l.log.Warn("the day's bytes are used up; they wait until midnight UTC", "what", string(news))
 	}
 	return ok
 }

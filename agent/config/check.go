@@ -298,7 +298,9 @@ func (k *checker) uplink(u Uplink) {
 		}
 	}
 	k.between("uplink.report_every", u.ReportEvery, time.Minute, 7*24*time.Hour)
-	between(k, "uplink.daily_budget_bytes", u.DailyBudgetBytes, 5_000, 1<<40)
+	if u.DailyBudgetBytes != 0 {
+		between(k, "uplink.daily_budget_bytes", u.DailyBudgetBytes, 5_000, 1<<40)
+	}
 	if !slices.Contains([]string{"clear", "hashed", "none"}, u.Identities) {
 		k.add("uplink.identities", fmt.Sprintf("%q is not known", u.Identities), `write "clear", "hashed" or "none"`)
 	}

@@ -106,8 +106,8 @@ type Uplink struct {
 	Commands         []string `toml:"commands"`
 	CommandKeys      []string `toml:"command_keys"` // base64 Ed25519 public keys
 	ReportEvery      Duration `toml:"report_every"`
-	DailyBudgetBytes uint64   `toml:"daily_budget_bytes"`
-	Identities       string   `toml:"identities"` // how ICCID and IMEI cross the wire: clear, hashed or none
+	DailyBudgetBytes uint64   `toml:"daily_budget_bytes"` // 0: by the plan
+	Identities       string   `toml:"identities"`         // how ICCID and IMEI cross the wire: clear, hashed or none
 }
 
 // tpmPrefix begins a key_file that is no file but a key in the board's TPM.
@@ -201,9 +201,7 @@ var Default = Config{
 		// All that cannot change the device; "config" must be allowed by hand.
 		Commands:    []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm"},
 		ReportEvery: Duration(time.Hour),
-		// A fifth of a plan of 30 MB a month.
-		DailyBudgetBytes: 200_000,
-		Identities:       "hashed",
+		Identities:  "hashed",
 	},
 	Probes: Probes{
 		// Public DNS over HTTPS of Alibaba and of Tencent: two owners, both
