@@ -27,6 +27,9 @@ help: ## list the commands
 demo: ## one story from "online" to "over quota" and back, no root, no modem
 	@go run ./agent/cmd/demo
 
+demo-backend: ## the backend's side: broker, receiver, twenty machines, webhook and page, in one process
+	@go run ./protocol/cmd/demo-backend
+
 build: ## the device's binary into build/; TARGET=armv7 (or another) for a board
 	@scripts/build.sh $(or $(TARGET),host)
 
@@ -47,7 +50,7 @@ sbom: ## bill of materials and licences of every target into dist/
 RACED := agent agent/board agent/cli agent/demo agent/device agent/flash agent/localapi agent/localapi/view agent/metertest agent/outbox \
 	agent/probe agent/text agent/update/install agent/update/launch agent/uplink agent/wayout agent/web agent/web/access agent/worker agent/machine/line \
 	modem modem/at modem/cmd/modemsim modem/modemtest protocol/backend/platform modem/transcript \
-	protocol/backend/receiver protocol/backend/store protocol/backend/webhook
+	protocol/backend/receiver protocol/cmd/demo-backend protocol/backend/store protocol/backend/webhook
 
 test: ## everything, after installing what the tests use (needs root for that)
 	@scripts/test-deps.sh

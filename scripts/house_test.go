@@ -118,6 +118,7 @@ var arrows = map[string][]string{
 	"protocol/backend/alerts":  {"protocol/backend/store"},
 	"protocol/backend/receiver": {"protocol", "protocol/backend/alerts", "protocol/backend/amqp", "protocol/backend/ingest", "protocol/backend/mqtt",
 		"protocol/backend/store", "protocol/backend/webhook"},
+	"protocol/cmd/demo-backend":        {"protocol", "protocol/backend/receiver", "protocol/backend/store", "protocol/backend/webhook"},
 	"protocol/cmd/cellwarden-receiver": {"protocol/backend/mqtt", "protocol/backend/receiver", "protocol/backend/store"},
 	"protocol/backend/store":           {"protocol"},
 	"protocol/backend/backendtest":     {},

@@ -68,7 +68,8 @@ type Receiver struct {
 	data   source
 	hooks  *webhook.Worker
 	stats  ingest.Stats
-	holder atomic.Bool // of the retained topics
+	line   atomic.Value // of source: data, once it is open
+	holder atomic.Bool  // of the retained topics
 	began  time.Time
 	gauges gauges
 	addr   string
@@ -136,6 +137,14 @@ func (r *Receiver) Store() *store.Store { return r.store }
 // Addr is where HTTP listens, once Run has begun.
 func (r *Receiver) Addr() string { return r.addr }
 
+// Up reports whether messages can come, and if not, why.
+func (r *Receiver) Up() (bool, error) {
+	if d, ok := r.line.Load().(*source); ok {
+		return (*d).Up()
+	}
+	return false, errors.New("not started")
+}
+
 // Run works until ctx ends: what is under way is committed and acknowledged then.
 func (r *Receiver) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
@@ -153,6 +162,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.line.Store(&r.data)
 	var all sync.WaitGroup
 	shutDown := func() {}
 	if r.cfg.Listen != "" {

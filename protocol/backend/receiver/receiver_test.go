@@ -69,11 +69,11 @@ func running(t *testing.T, cfg Config) (*Receiver, func()) {
 		}
 	}
 	t.Cleanup(stop)
-	within(t, 20*time.Second, "the broker", func() bool { return r.data != nil && up(r) })
+	within(t, 20*time.Second, "the broker", func() bool { return up(r) })
 	return r, stop
 }
 
-func up(r *Receiver) bool { ok, _ := r.data.Up(); return ok }
+func up(r *Receiver) bool { ok, _ := r.Up(); return ok }
 
 // testWriter keeps the log with the test, also after it ended.
 type testWriter struct{ t *testing.T }
