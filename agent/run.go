@@ -117,6 +117,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
 		Steps: allowed(worker.CanTake(o.Hardware), cfg.Recovery), DeleteRead: cfg.Modem.SMSDelete == "read", BlockAt: cfg.Data.BlockPercent(),
 		IDs: cfg.Uplink.Identities, Inventory: inventoryOf(o),
+		SMS:      core.SMSOptions{To: cfg.SMS.ReportTo, From: cfg.SMS.CommandsFrom, Code: cfg.SMS.Code.Reveal()},
 		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
 	}
 	events := make(chan core.Event, eventQueue)

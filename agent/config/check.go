@@ -92,6 +92,7 @@ func Check(c Config) []Problem {
 	k.absolute("carrier.file", c.Carrier.File)
 	k.machine(c)
 	k.recovery(c.Recovery)
+	k.sms(c.SMS)
 	return k.problems
 }
 
@@ -130,6 +131,24 @@ func (k *checker) modem(m Modem) {
 	k.between("modem.poll", m.Poll, time.Second, 10*time.Minute)
 	k.between("modem.command_timeout", m.CommandTimeout, time.Second, time.Minute)
 	k.oneOf("modem.sms_delete", m.SMSDelete, "never", "read")
+}
+
+// numberPattern is a number as it is dialled abroad.
+var numberPattern = regexp.MustCompile(`^\+[0-9]{8,15}$`)
+
+func (k *checker) sms(s SMS) {
+	if s.ReportTo != "" && !numberPattern.MatchString(s.ReportTo) {
+		k.add("sms.report_to", "is not a number", "write it with its country, such as +8613800000000")
+	}
+	for _, n := range s.CommandsFrom {
+		if !numberPattern.MatchString(n) {
+			k.add("sms.commands_from", "one is not a number", "write them with their country, such as +8613800000000")
+			break
+		}
+	}
+	if code := s.Code.Reveal(); len(s.CommandsFrom) > 0 && (len(code) < 6 || strings.ContainsAny(code, " \t")) {
+		k.add("sms.code", "is too short, or has a space in it", "write at least six letters and digits: numbers of senders can be forged")
+	}
 }
 
 // recovery holds the lists to steps that there are; package remedy has what each does.

@@ -42,6 +42,7 @@ type Config struct {
 	Carrier  Carrier       `toml:"carrier"`
 	Machine  Machine       `toml:"machine"`
 	Recovery Recovery      `toml:"recovery"`
+	SMS      SMS           `toml:"sms"`
 }
 
 // Device names the machine.
@@ -63,6 +64,13 @@ type Modem struct {
 	Poll           Duration `toml:"poll"`
 	CommandTimeout Duration `toml:"command_timeout"`
 	SMSDelete      string   `toml:"sms_delete"` // "never" or "read"
+}
+
+// SMS is the last path, when no data passes. Numbers are as they are dialled abroad.
+type SMS struct {
+	ReportTo     string   `toml:"report_to"`
+	CommandsFrom []string `toml:"commands_from"`
+	Code         Secret   `toml:"code"` // without it nobody is heard
 }
 
 // Recovery is what the agent may do to bring the machine back. The steps are those of

@@ -55,7 +55,8 @@ type Options struct {
 	Allowed         []string            // what a command from the backend may do
 	Keys            []ed25519.PublicKey // where given, commands must be signed
 	Steps           []remedy.Step       // what this machine can do to bring the modem back
-	DeleteRead      bool                // messages that were understood may be deleted to make room
+	SMS             SMSOptions
+	DeleteRead      bool // messages that were understood may be deleted to make room
 	HasModem        bool
 	ModemAt         string // where the config looks for it: "auto", "/dev/ttyUSB2", "2c7c:0125"
 	Meter           meter.Options
@@ -139,6 +140,7 @@ type Core struct {
 	remedies remedies
 	mailbox  mailbox
 	telling  telling
+	sms      lastPath
 	book     goodset.Book // settings with which all worked
 
 	lastTime time.Time      // when the clock was last trusted, as kept
@@ -510,6 +512,7 @@ func (c *Core) schedule() {
 	c.watchIdle()
 	c.scheduleProbes()
 	c.mend()
+	c.tellBySMS()
 }
 
 // noCard: the card was not there at the last read; then the detect pin is asked

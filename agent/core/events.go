@@ -243,6 +243,7 @@ type (
 		// APN is what last_good_apn writes. CID and PDPType name the context, "" lets the
 		// worker find the one that carries the data.
 		APN, CID, PDPType string
+		To, Text          string // of send_sms
 	}
 	// Restored answers a RestoreSettings: what is being written, what only its owner can
 	// write, and why nothing is.

@@ -42,6 +42,7 @@ type kept struct {
 	Flips      []keptChange        `json:"flips,omitempty"`   // and judged
 	ModemSeen  string              `json:"modem_seen,omitempty"`
 	Remedies   remedy.State        `json:"remedies"` // budgets, and how far each ladder is climbed
+	SMS        lastPath            `json:"sms"`
 	Book       goodset.Book        `json:"settings_book"`
 	RepairLeft time.Duration       `json:"repair_left,omitempty"`
 	Telling    keptTelling         `json:"telling"`
@@ -115,7 +116,7 @@ func (c *Core) snapshot() []byte {
 		SIMStatus: c.simStatus, Plan: c.pushedPlan, Card: c.notesOf, Resting: c.resting, Settings: c.settings, Replay: c.replay,
 		ProbeDay: c.probes.day, ProbeSpent: c.probes.spent, Warnings: c.warnings, CycleSeen: c.cycleSeen,
 		Pending: keepFault(c.pending), White: c.white, Changes: c.keepChanges(c.changes), Flips: c.keepChanges(c.flips),
-		ModemSeen: c.modemSeen, Telling: c.keepTelling(), Remedies: c.remedies.engine.State(), Book: c.book, RepairLeft: max(0, c.remedies.pausedUntil-c.now.Mono)})
+		ModemSeen: c.modemSeen, Telling: c.keepTelling(), Remedies: c.remedies.engine.State(), Book: c.book, SMS: c.sms, RepairLeft: max(0, c.remedies.pausedUntil-c.now.Mono)})
 	if err != nil {
 		c.emit(Log{LevelError, "state cannot be encoded", []any{"error", err.Error()}})
 		return nil
@@ -149,7 +150,7 @@ func (c *Core) restore(data []byte) (remedy.State, error) {
 		c.remedies.pausedUntil = c.now.Mono + min(k.RepairLeft, RepairLife)
 	}
 	c.warnings, c.cycleSeen = k.Warnings, k.CycleSeen
-	c.white, c.book = k.White, k.Book
+	c.white, c.book, c.sms = k.White, k.Book, k.SMS
 	c.changes, c.flips = c.restored(k.Changes, 2*flapChanges), c.restored(k.Flips, flapChanges+1)
 	if c.pending = k.Pending.fault(); c.pending != nil {
 		c.pending.Raised = false

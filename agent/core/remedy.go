@@ -39,7 +39,7 @@ var (
 var portOf = map[remedy.Step][]string{
 	"reopen": {"silent", "garbage", "lost"}, "reread": answering, "session_cycle": answering, "last_good_apn": answering, "reattach": answering,
 	"reregister": answering, "auto_rat": answering, "radio_on": answering, StepRadioCycle: answering, "card_power": answering, "soft_reset": answering,
-	StepResetLine: deadPorts, "usb_power": deadPorts, "power_cut": deadPorts,
+	stepSMS: answering, StepResetLine: deadPorts, "usb_power": deadPorts, "power_cut": deadPorts,
 }
 
 // remedies is what the core knows of its own steps.
@@ -269,9 +269,14 @@ func (c *Core) nextRemedy() (time.Duration, bool) {
 	return 0, false
 }
 
+// newsLag is how long after good news the line is left to come back by itself: carriers
+// open lines up to half an hour after the cycle's turn (diagnosis.md §8). A message or a
+// platform's word comes with the opening, a technician waits for nothing.
+var newsLag = map[string]time.Duration{"cycle_start": 10 * time.Minute}
+
 // news brings the step forward that a class waits for: a bill paid, a cycle begun.
 func (c *Core) news(what string) {
-	c.remedies.engine.Tell(c.now.Mono, what)
+	c.remedies.engine.Tell(c.now.Mono, what, newsLag[what])
 	c.dirty = true
 }
 

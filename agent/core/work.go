@@ -39,6 +39,8 @@ func (c *Core) noticed(fact any) {
 		if f.URC {
 			c.pollAt = min(c.pollAt, c.now.Mono)
 		}
+	case threegpp.SMS:
+		c.askedBySMS(f)
 	case threegpp.ICCID:
 		c.card(c.hash(f.Value))
 		c.see("config", diag.Settings{APN: c.opt.APN, ICCID: c.hash(f.Value), IMEI: c.hash(c.known.Summary().IMEI)})

@@ -69,6 +69,7 @@ type Modem interface {
 	Unsolicited() <-chan modem.Event
 	Done() <-chan struct{}
 	ReadSMS(ctx context.Context, index int) []modem.Answer
+	SendSMS(ctx context.Context, to, text string) []modem.Answer
 	DeleteSMS(ctx context.Context, stored threegpp.SMS) []modem.Answer
 	Do(ctx context.Context, cmd string, timeout time.Duration) []modem.Answer
 	Profile() *profile.Profile

@@ -86,7 +86,8 @@ type State struct {
 	Spent  map[string][]time.Duration `json:"spent,omitempty"` // by budget and card
 	Climbs map[string]Climb           `json:"climbs,omitempty"`
 	News   string                     `json:"news,omitempty"`
-	Step   Step                       `json:"step,omitempty"` // under way
+	NewsAt time.Duration              `json:"news_at,omitempty"` // when it counts
+	Step   Step                       `json:"step,omitempty"`    // under way
 	Class  string                     `json:"class,omitempty"`
 	ByNews bool                       `json:"by_news,omitempty"` // the step under way answers to news, and is no rung
 	Steps  uint64                     `json:"steps,omitempty"`   // taken ever, for the jitter
@@ -124,6 +125,7 @@ func New(t *Table, seed string, kept State, now time.Duration) *Engine {
 // sound takes out of a kept state what no engine has written.
 func sound(s State) State {
 	s.Ran = max(s.Ran, 0)
+	s.NewsAt = min(max(s.NewsAt, 0), s.Ran+forget)
 	for key, list := range s.Spent {
 		list = slices.DeleteFunc(list, func(at time.Duration) bool { return at < 0 || at > s.Ran })
 		if slices.Sort(list); len(list) == 0 {
@@ -165,10 +167,14 @@ func (e *Engine) climbKey(class string) string {
 }
 
 // Tell takes good news: a bill is paid, a cycle begun, a card changed, a technician
-// says that he is done. It brings the class's news step forward, once.
-func (e *Engine) Tell(now time.Duration, what string) {
+// says that he is done. It brings the class's news step forward, once, so long after:
+// a line that comes back by itself then needs none.
+func (e *Engine) Tell(now time.Duration, what string, after time.Duration) {
 	e.pass(now)
-	e.s.News = what
+	if after > 0 {
+		after += time.Duration(float64(after) * e.random(what, -2)) // up to twice: not all machines in step
+	}
+	e.s.News, e.s.NewsAt = what, e.s.Ran+after
 }
 
 // Look says what to do now. Where it names a step, the step is paid for: keep State,
@@ -260,7 +266,7 @@ func (e *Engine) next(l Ladder, class string, c Climb, in Input) (step Step, due
 		e.s.News = "" // says nothing of this fault
 	}
 	if e.s.News != "" && able(l.News) {
-		return l.News, e.s.Ran, e.s.News
+		return l.News, e.s.NewsAt, e.s.News
 	}
 	for i := c.Rung; i < len(l.Rungs); i++ {
 		if r := l.Rungs[i]; able(r.Step) {

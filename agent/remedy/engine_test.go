@@ -134,12 +134,12 @@ func TestGoodNewsBringsTheRadioCycleForwardOnce(t *testing.T) {
 	w.in.Able = func(s Step) bool { return s != "sim_switch" }
 	w.judge("arrears")
 	w.run(10 * time.Minute)
-	w.e.Tell(w.now, "sms_topup")
+	w.e.Tell(w.now, "sms_topup", 0)
 	w.run(5 * time.Second)
 	if got := w.steps(); len(got) != 1 || got[0] != "radio_cycle" {
 		t.Fatalf("took %v, want one radio cycle at once", w.seen)
 	}
-	w.e.Tell(w.now, "platform_active")
+	w.e.Tell(w.now, "platform_active", 0)
 	w.run(50 * time.Minute)
 	if len(w.seen) != 1 {
 		t.Errorf("took %v: a second cycle within the hour breaks N1 of TS.34", w.seen)
@@ -232,7 +232,7 @@ func TestNoBudgetIsRefreshedByKillsAndRestarts(t *testing.T) {
 				w.judge(classes[rnd.IntN(len(classes))])
 			}
 			if rnd.IntN(50) == 0 {
-				w.e.Tell(w.now, "sms_topup")
+				w.e.Tell(w.now, "sms_topup", 0)
 			}
 			w.in.Now = w.now
 			got := w.e.Look(w.in)
@@ -275,10 +275,10 @@ func TestStepsThatTheBoardCannotTakeArePassedOver(t *testing.T) {
 func TestTwoCardsHaveTheirOwnBudgets(t *testing.T) {
 	w := newWorld(t, "vm-1")
 	w.judge("arrears")
-	w.e.Tell(w.now, "sms_topup")
+	w.e.Tell(w.now, "sms_topup", 0)
 	w.run(3 * time.Second)
 	w.in.Card = "card-2"
-	w.e.Tell(w.now, "sms_topup")
+	w.e.Tell(w.now, "sms_topup", 0)
 	w.run(3 * time.Second)
 	if got := w.steps(); !slices.Equal(got, []string{"radio_cycle", "radio_cycle"}) {
 		t.Errorf("took %v, want one cycle for each card", w.seen)

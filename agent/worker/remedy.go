@@ -25,6 +25,7 @@ var steps = map[remedy.Step]func(w *Modem, ctx context.Context, m device.Modem, 
 	core.StepResetLine:  (*Modem).resetLine,
 	"reopen":            (*Modem).reopen,
 	"redial":            (*Modem).redialNow,
+	"send_sms":          (*Modem).sendSMS,
 	"session_cycle":     (*Modem).sessionCycle,
 	"last_good_apn":     (*Modem).lastAPN,
 	"reregister":        commands(scanTimeout, "AT+COPS=0"),
@@ -161,6 +162,18 @@ func (w *Modem) reopen(ctx context.Context, m device.Modem, _ core.Remedy) error
 	w.again = true
 	if m != nil {
 		return m.Close()
+	}
+	return nil
+}
+
+func (w *Modem) sendSMS(ctx context.Context, m device.Modem, r core.Remedy) error {
+	if m == nil {
+		return errNoPort
+	}
+	for _, a := range m.SendSMS(ctx, r.To, r.Text) {
+		if !a.Accepted() {
+			return cmp.Or(a.Err, errRefused)
+		}
 	}
 	return nil
 }

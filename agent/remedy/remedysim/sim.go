@@ -241,7 +241,7 @@ func Climb(t *remedy.Table, in Incident, seed uint64, able func(remedy.Step) boo
 			break
 		}
 		if !told && in.News > 0 && now >= in.News {
-			e.Tell(now, remedy.NewsTechnician)
+			e.Tell(now, remedy.NewsTechnician, 0)
 			told = true
 		}
 		input.Now = now
