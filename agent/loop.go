@@ -127,7 +127,7 @@ func (l *loop) begin(found outbox.Report) {
 func (l *loop) run(ctx context.Context) error {
 	defer close(l.over)
 	l.step(core.Started{At: l.at()})
-	l.leftAudits()
+	l.leftAudit()
 	for {
 		c, stop := l.hw.Timer(l.next())
 		select {

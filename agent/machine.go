@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"cellwarden/agent/config"
@@ -34,7 +37,7 @@ const machineState = "machine"
 type room struct {
 	m      *machine.Machine
 	worker *worker.Machine
-	files  worker.AuditFiles
+	file   worker.AuditFile
 	events chan machine.Event
 	opt    config.Machine
 	tickAt time.Duration // mono
@@ -51,10 +54,13 @@ func (l *loop) openRoom(o Options, files *flash.StateDir) {
 	r := &l.machine
 	l.queue.hold, l.queue.now = cfg.SalesWithin.Std(), l.hw.Now
 	r.opt, r.events = cfg, make(chan machine.Event, machineQueue)
-	r.files = worker.AuditFiles{FS: flash.OS{}, Dir: filepath.Join(o.Config.Store.Dir, "audits")}
+	r.file = worker.AuditFile{Save: files.Save, Load: files.Load}
 	mopt := machine.Options{Offset: l.offset(o.Config), SilentAfter: cfg.SilentAfter.Std(), TubesLow: cfg.TubesLow, LowShare: cfg.LowPercent,
 		Fill: cfg.Full(), Items: cfg.Mapping(), Online: func() bool { return l.uplink.connected }, Reader: l.hw.OpenAudit != nil, ReadAt: cfg.Times()}
-	kept := files.Load(machineState)
+	kept, err := inflate(files.Load(machineState))
+	if err != nil {
+		files.SetAside(machineState, err)
+	}
 	m, err := machine.New(mopt, kept)
 	if err != nil {
 		files.SetAside(machineState, err)
@@ -62,7 +68,7 @@ func (l *loop) openRoom(o Options, files *flash.StateDir) {
 	}
 	r.m = m
 	r.worker = worker.NewMachine(l.hw, worker.MachineOptions{Audit: cfg.Audit, Bus: cfg.Bus, ID: dex.ID(cfg.DEXID),
-		Codes: ddcmp.Codes{Security: security, Pass: pass}}, r.files, l.log, r.events)
+		Codes: ddcmp.Codes{Security: security, Pass: pass}}, r.file, l.log, r.events)
 }
 
 // offset is the machine's time of day: the plan's, else the system's.
@@ -85,20 +91,18 @@ func (l *loop) runMachine(ctx context.Context, g *errgroup.Group) {
 	}
 }
 
-// leftAudits takes in the audits that were kept and whose messages were not: the power
-// went between the two, and the machine may have cleared what they say.
-func (l *loop) leftAudits() {
+// leftAudit takes in the audit that was kept and whose messages were not: the power
+// went between the two, and the machine may have cleared what it says.
+func (l *loop) leftAudit() {
 	r := &l.machine
-	for _, seq := range r.files.Numbers() {
-		text, err := r.files.Read(seq)
-		if err != nil || len(text) == 0 {
-			l.log.Error("a kept audit cannot be read", "number", seq, "error", err)
-			continue
-		}
-		if seq <= r.m.Seq() {
-			r.m.Remember(text)
-			continue
-		}
+	seq, text, err := r.file.Kept()
+	switch {
+	case err != nil:
+		l.log.Error("the kept audit cannot be read", "number", seq, "error", err)
+	case len(text) == 0:
+	case seq <= r.m.Seq():
+		r.m.Remember(text)
+	default:
 		l.log.Info("an audit that was kept before the stop", "number", seq)
 		source := r.opt.Audit
 		if source == "off" {
@@ -161,24 +165,13 @@ func (l *loop) machineStep(ev machine.Event) {
 		case e.Persist != nil:
 			l.keepMachine(e.Persist, isAudit)
 		case e.Poll:
-			if !r.worker.Request(l.nextAudit()) { // cannot be: one poll at a time
-				l.log.Error("a read of the machine was asked while one waits")
-			}
+			l.poll()
 		case e.AboutToSell:
 			l.step(core.AboutToSell{At: l.at()})
 		default:
 			l.log.Log(context.Background(), slog.LevelInfo, e.Log, e.Attrs...)
 		}
 	}
-}
-
-// nextAudit is the number of the next one: above all that were taken in or are kept.
-func (l *loop) nextAudit() uint64 {
-	next := l.machine.m.Seq()
-	for _, seq := range l.machine.files.Numbers() {
-		next = max(next, seq)
-	}
-	return next + 1
 }
 
 // keepMachine keeps the state behind the messages that it rests on: were it on the
@@ -199,10 +192,43 @@ func (l *loop) settleMachine() {
 		return
 	}
 	r.unkept = false
-	l.persist(core.Persist{Name: machineState, Data: r.state})
-	if l.saved[machineState] == nil {
-		r.files.Tidy(r.m.Seq())
+	l.persist(core.Persist{Name: machineState, Data: deflate(r.state)})
+}
+
+// poll has the audit port read. The next audit takes the place of the last one on the
+// flash: that one's messages must be there first.
+func (l *loop) poll() {
+	r := &l.machine
+	if r.unkept || l.saved[machineState] != nil {
+		l.machineStep(machine.ReadFailed{At: machine.At{Instant: l.hw.Now()}, Source: r.opt.Audit, Reason: "not_kept"})
+		return
 	}
+	if !r.worker.Request(r.m.Seq() + 1) { // cannot be: one poll at a time
+		l.log.Error("a read of the machine was asked while one waits")
+	}
+}
+
+// deflate makes a state small: it is written every hour, and most of it are zeros.
+func deflate(data []byte) []byte {
+	var b bytes.Buffer
+	zw, err := flate.NewWriter(&b, flate.DefaultCompression)
+	if err != nil {
+		return data // only for a level that does not exist
+	}
+	_, _ = zw.Write(data) // into memory: neither fails
+	_ = zw.Close()
+	return b.Bytes()
+}
+
+func inflate(data []byte) ([]byte, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	out, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data)), flash.MaxStateBytes))
+	if err != nil {
+		return nil, fmt.Errorf("machine: kept state: %w", err)
+	}
+	return out, nil
 }
 
 // saleEvent is the data of an event "sale" that the machine's software hands in

@@ -100,7 +100,7 @@ var arrows = map[string][]string{
 		"agent/explain", "agent/localapi", "agent/text", "agent/update/launch", "agent/worker", "firmware-targets",
 		"modem", "modem/profile"},
 	// One goroutine each: requests in, events out. None knows the loop.
-	"agent/worker": {"agent/flash", "agent/machine", "agent/machine/dex", "agent/machine/ddcmp", "agent/machine/line", "agent/machine/mdb", "agent/board", "agent/core", "agent/device", "agent/meter", "agent/instant", "agent/remedy", "agent/update",
+	"agent/worker": {"agent/machine", "agent/machine/dex", "agent/machine/ddcmp", "agent/machine/line", "agent/machine/mdb", "agent/board", "agent/core", "agent/device", "agent/meter", "agent/instant", "agent/remedy", "agent/update",
 		"agent/update/install", "modem", "modem/threegpp", "protocol"},
 	// It makes releases; no device has it.
 	"agent/cmd/cellwarden-sign": {"agent/update", "protocol"},

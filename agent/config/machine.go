@@ -31,7 +31,7 @@ type Machine struct {
 
 // defaultMachine is Default's part of it.
 var defaultMachine = Machine{Audit: "off", ReadAt: []string{"02:00", "14:00"}, DEXID: "CWD0000001", Bus: "off",
-	SalesWithin: Duration(2 * time.Hour), SilentAfter: Duration(4 * time.Hour), TubesLow: 8, LowPercent: 20, Fill: []string{}, Items: []string{}}
+	SalesWithin: Duration(4 * time.Hour), SilentAfter: Duration(4 * time.Hour), TubesLow: 8, LowPercent: 20, Fill: []string{}, Items: []string{}}
 
 // On reports whether anything of the machine is read.
 func (m Machine) On() bool { return m.Audit != "off" || m.Bus != "off" }

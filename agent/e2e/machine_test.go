@@ -103,6 +103,9 @@ func TestMachineSalesReachTheBackend(t *testing.T) {
 	bus, busPort := newSniffer(t)
 	jack, jackPort := terminal(t)
 	board := vmcsim.NewBoard("77")
+	for i := len(board.Columns); i < 36; i++ {
+		board.Columns = append(board.Columns, vmcsim.Column{Name: fmt.Sprint(11 + i), Price: 150, Count: int64(40 * i), Value: int64(6000 * i), Level: 12})
+	}
 	board.Happened("EGS")
 	go func() { _ = (&vmcsim.DEX{Board: board}).Serve(jack) }() // ends with the terminal
 	m := newMachine(t, nil, plain("none")+fmt.Sprintf("[uplink]\nbrokers = [%q]\n[machine]\naudit = \"dex\"\naudit_port = %q\n"+
@@ -126,14 +129,15 @@ func TestMachineSalesReachTheBackend(t *testing.T) {
 	}
 	sell(40)
 	kept()
+	until(t, "the first sales at the backend", patient, func() bool { return len(k.sales()) >= sold })
+	b.stop()
 	out, errs, code := m.run("machine", "read", "--socket", m.socket)
 	if code != 0 {
 		t.Fatalf("machine read: %s%s", out, errs)
 	}
-	b.stop()
+	until(t, "the audit", patient, func() bool { s := m.status().Machine; return s != nil && s.LastAudit != nil })
 	sell(30)
 	kept()
-	until(t, "the audit", patient, func() bool { s := m.status().Machine; return s != nil && s.LastAudit != nil })
 	until(t, "every sale on the flash", patient, func() bool { return len(sales(t, m.outboxTypes())) >= sold })
 	m.kill()
 	bus.on.Store(false)
@@ -300,8 +304,7 @@ func TestMachineKilledAroundTheLastAcknowledgement(t *testing.T) {
 					}
 					return false
 				}
-				files := mustGlob(t, filepath.Join(m.state, "audits", "audit-*.dex"))
-				if len(files) > 0 {
+				if files := mustGlob(t, filepath.Join(m.state, "audit.state")); len(files) > 0 {
 					until(t, "the kept audit in the outbox", patient, has)
 					kept.Add(1)
 				}

@@ -24,7 +24,8 @@ const (
 
 // stateSizes are what the slots of a state are made for where a page is not enough.
 var stateSizes = map[string]int{
-	Meter: 8 << 10, // plans, books and the history of one card
+	Meter:     8 << 10,          // plans, books and the history of one card
+	"machine": 8<<10 - slotHead, // habit by the hour of the week, counters and stock of 40 columns, deflated
 }
 
 // pageState fills one page of the flash with its slot.

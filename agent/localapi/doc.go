@@ -15,6 +15,8 @@
 //	GET  /v1/record            the flight recorder's export, streamed
 //	GET  /v1/record/scenario   the modem's lines as a scenario for the simulator
 //	POST /v1/confirm           Confirmation -> 204
+//	POST /v1/machine/read      -> 204 once a read of the machine's audit has begun
+//	POST /v1/machine/filled    Filling -> 204
 //
 // A refusal is a Problem in JSON: 400 names the place, 409 another diagnosis is
 // running, 503 with Retry-After when the store cannot take an event.

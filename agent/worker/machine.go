@@ -1,18 +1,16 @@
 package worker
 
 import (
+	"bytes"
+	"compress/flate"
 	"context"
-	"fmt"
+	"encoding/binary"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"cellwarden/agent/device"
-	"cellwarden/agent/flash"
 	"cellwarden/agent/machine"
 	"cellwarden/agent/machine/ddcmp"
 	"cellwarden/agent/machine/dex"
@@ -34,14 +32,14 @@ type Machine struct {
 	hw     device.Hardware
 	log    *slog.Logger
 	opt    MachineOptions
-	files  AuditFiles
+	file   AuditFile
 	polls  chan uint64
 	events chan<- machine.Event
 }
 
 // NewMachine makes the worker; events is where it tells what it learns.
-func NewMachine(hw device.Hardware, opt MachineOptions, files AuditFiles, log *slog.Logger, events chan<- machine.Event) *Machine {
-	return &Machine{hw: hw, log: log, opt: opt, files: files, polls: make(chan uint64, 1), events: events}
+func NewMachine(hw device.Hardware, opt MachineOptions, file AuditFile, log *slog.Logger, events chan<- machine.Event) *Machine {
+	return &Machine{hw: hw, log: log, opt: opt, file: file, polls: make(chan uint64, 1), events: events}
 }
 
 // Request asks for one poll, whose audit gets the number seq. It is false where one
@@ -88,7 +86,7 @@ func (w *Machine) poll(ctx context.Context, seq uint64, rev *dex.Revision) {
 	}
 	var kept []byte
 	keep := func(text []byte) error {
-		if err := w.files.Keep(seq, text); err != nil {
+		if err := w.file.Keep(seq, text); err != nil {
 			w.log.Error("the audit is not kept, so it is not acknowledged", "error", err)
 			return err
 		}
@@ -160,56 +158,48 @@ func (w *Machine) listen(ctx context.Context, port io.ReadWriteCloser) {
 	w.log.Info("payment bus lost", "by", "sniffer", "adapter", version, "lines_not_read", bad)
 }
 
-// AuditFiles are the audits on the flash, each as the machine sent it: from before the
-// machine was told that we have it until its messages are durable. The newest stays,
-// for whoever wants to look at it.
-type AuditFiles struct {
-	FS  flash.FS
-	Dir string
+// AuditState names the kept audit among the states of the store.
+const AuditState = "audit"
+
+// AuditFile is the audit on the flash, as the machine sent it: from before the machine
+// was told that we have it until the next one. It lies deflated in two slots that are
+// written in turn: an audit of 8 KB costs the flash one page, a new file 70 KB.
+type AuditFile struct {
+	Save func(name string, data []byte) error // durable when it returns nil
+	Load func(name string) []byte
 }
 
-const auditPrefix, auditSuffix = "audit-", ".dex"
+// seqLen is the number in front of the text.
+const seqLen = 8
 
-func (f AuditFiles) name(seq uint64) string {
-	return filepath.Join(f.Dir, fmt.Sprintf("%s%010d%s", auditPrefix, seq, auditSuffix))
-}
+// maxKept bounds what is read back.
+const maxKept = 64 << 10
 
 // Keep puts one on the flash; it is there when Keep returns nil.
-func (f AuditFiles) Keep(seq uint64, text []byte) error {
-	if err := f.FS.MkdirAll(f.Dir); err != nil {
+func (f AuditFile) Keep(seq uint64, text []byte) error {
+	var b bytes.Buffer
+	b.Write(binary.BigEndian.AppendUint64(nil, seq))
+	zw, err := flate.NewWriter(&b, flate.DefaultCompression)
+	if err != nil {
 		return err
 	}
-	return flash.WriteFile(f.FS, f.name(seq), text)
+	if _, err := zw.Write(text); err != nil {
+		return err
+	}
+	if err := zw.Close(); err != nil {
+		return err
+	}
+	return f.Save(AuditState, b.Bytes())
 }
 
-// Numbers are those that are kept, the oldest first.
-func (f AuditFiles) Numbers() (seqs []uint64) {
-	names, err := f.FS.List(f.Dir)
-	if err != nil {
-		return nil // the directory is made with the first
+// Kept gives the one on the flash; 0 where there is none.
+func (f AuditFile) Kept() (seq uint64, text []byte, err error) {
+	data := f.Load(AuditState)
+	if len(data) < seqLen {
+		return 0, nil, nil
 	}
-	for _, n := range names {
-		s, ok := strings.CutPrefix(n, auditPrefix)
-		if s, cut := strings.CutSuffix(s, auditSuffix); ok && cut {
-			if seq, err := strconv.ParseUint(s, 10, 64); err == nil {
-				seqs = append(seqs, seq)
-			}
-		}
-	}
-	slices.Sort(seqs)
-	return seqs
-}
-
-// Read gives one back.
-func (f AuditFiles) Read(seq uint64) ([]byte, error) { return flash.ReadFile(f.FS, f.name(seq)) }
-
-// Tidy removes all before seq.
-func (f AuditFiles) Tidy(seq uint64) {
-	for _, n := range f.Numbers() {
-		if n < seq {
-			_ = f.FS.Remove(f.name(n)) // it is tried again with the next
-		}
-	}
+	text, err = io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data[seqLen:])), maxKept))
+	return binary.BigEndian.Uint64(data), text, err
 }
 
 // MachineTick is how often the machine's judgement is told the time.

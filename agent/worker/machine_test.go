@@ -5,14 +5,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"cellwarden/agent/device"
-	"cellwarden/agent/flash"
 	"cellwarden/agent/instant"
 	"cellwarden/agent/machine"
 	"cellwarden/agent/machine/dex"
@@ -36,7 +36,7 @@ func bench(t *testing.T, opt MachineOptions, serve func(io.ReadWriter)) (*Machin
 	}
 	events := make(chan machine.Event, 16)
 	hw := device.Hardware{Now: now, Timer: device.Timer(now), OpenAudit: open, OpenBus: open}
-	return NewMachine(hw, opt, AuditFiles{flash.OS{}, filepath.Join(t.TempDir(), "audits")}, slog.New(slog.DiscardHandler), events), events
+	return NewMachine(hw, opt, inMemory(), slog.New(slog.DiscardHandler), events), events
 }
 
 // One poll by either protocol: the audit is on the flash under its number, and told.
@@ -62,8 +62,8 @@ func TestMachinePoll(t *testing.T) {
 				if !ok || e.Seq != 7 || e.Source != by || string(e.Text) != text {
 					t.Fatalf("told %+v", e)
 				}
-				if got, err := w.files.Read(7); err != nil || string(got) != text {
-					t.Errorf("on the flash %q, %v", got, err)
+				if seq, got, err := w.file.Kept(); seq != 7 || err != nil || string(got) != text {
+					t.Errorf("on the flash number %d: %q, %v", seq, got, err)
 				}
 			})
 		})
@@ -108,25 +108,41 @@ func TestMachineBusComesBack(t *testing.T) {
 	})
 }
 
-// What is on the flash is found by its number, and goes when it is older.
-func TestAuditFiles(t *testing.T) {
-	f := AuditFiles{flash.OS{}, filepath.Join(t.TempDir(), "audits")}
-	if len(f.Numbers()) != 0 {
-		t.Error("there is none yet")
+// What is on the flash comes back with its number; the newest counts.
+func TestAuditFile(t *testing.T) {
+	f := inMemory()
+	if seq, _, err := f.Kept(); seq != 0 || err != nil {
+		t.Errorf("there is none yet: %d, %v", seq, err)
 	}
-	for _, seq := range []uint64{3, 12, 4} {
-		if err := f.Keep(seq, []byte("audit")); err != nil {
+	text := strings.Repeat("PA2*1*100*1*100\r\n", 500)
+	for _, seq := range []uint64{3, 12} {
+		if err := f.Keep(seq, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := flash.WriteFile(f.FS, filepath.Join(f.Dir, "audit-x.dex"), nil); err != nil {
-		t.Fatal(err)
+	if seq, got, err := f.Kept(); seq != 12 || string(got) != text || err != nil {
+		t.Errorf("number %d, %d bytes, %v", seq, len(got), err)
 	}
-	if got := f.Numbers(); !slices.Equal(got, []uint64{3, 4, 12}) {
-		t.Errorf("numbers %v", got)
+	if n := len(f.Load(AuditState)); n > 4000 {
+		t.Errorf("%d bytes on the flash for %d", n, len(text))
 	}
-	f.Tidy(12)
-	if got := f.Numbers(); !slices.Equal(got, []uint64{12}) {
-		t.Errorf("after tidying %v", got)
+	full := AuditFile{Save: func(string, []byte) error { return errors.New("no space left") }}
+	if full.Keep(1, []byte(text)) == nil {
+		t.Error("a full flash took it")
+	}
+}
+
+// inMemory is an AuditFile of a test.
+func inMemory() AuditFile {
+	var mu sync.Mutex
+	kept := map[string][]byte{}
+	return AuditFile{
+		Save: func(name string, data []byte) error {
+			mu.Lock()
+			defer mu.Unlock()
+			kept[name] = slices.Clone(data)
+			return nil
+		},
+		Load: func(name string) []byte { mu.Lock(); defer mu.Unlock(); return kept[name] },
 	}
 }
