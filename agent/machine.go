@@ -56,7 +56,8 @@ func (l *loop) openRoom(o Options, files *flash.StateDir) {
 	r.opt, r.events = cfg, make(chan machine.Event, machineQueue)
 	r.file = worker.AuditFile{Save: files.Save, Load: files.Load}
 	mopt := machine.Options{Offset: l.offset(o.Config), SilentAfter: cfg.SilentAfter.Std(), TubesLow: cfg.TubesLow, LowShare: cfg.LowPercent,
-		Fill: cfg.Full(), Items: cfg.Mapping(), Online: func() bool { return l.uplink.connected }, Reader: l.hw.OpenAudit != nil, ReadAt: cfg.Times()}
+		Fill: cfg.Full(), Items: cfg.Mapping(),
+		Online: func() bool { return l.uplink.connected }, Reader: l.hw.OpenAudit != nil, ReadAt: cfg.Times()}
 	kept, err := inflate(files.Load(machineState))
 	if err != nil {
 		files.SetAside(machineState, err)
@@ -248,7 +249,8 @@ func (l *loop) handedSale(e protocol.MachineEvent) {
 	if len(e.Data) > 0 && json.Unmarshal(e.Data, &s) != nil {
 		s = saleEvent{Kind: "cashless"} // it is a sale all the same
 	}
-	l.machineStep(machine.Handed{At: machine.At{Instant: l.hw.Now()}, Sale: protocol.Sale{Source: "software", Kind: s.Kind, Selection: s.Selection, Price: s.Price}})
+	l.machineStep(machine.Handed{At: machine.At{Instant: l.hw.Now()}, Sale: protocol.Sale{Source: "software", Kind: s.Kind,
+		Selection: s.Selection, Price: s.Price}})
 }
 
 // readMachine reads the audit port for a command.
@@ -304,8 +306,9 @@ func (l *loop) machineStatus() *localapi.Machine {
 	if !r.opt.On() && v.LastSale.IsZero() {
 		return nil
 	}
-	out := &localapi.Machine{Name: v.Name, Source: v.Source, G85: v.G85, Failures: v.Failures, Bus: v.Bus, TodayCount: v.Today.Count, TodayValue: v.Today.Value,
-		TodayFrom: v.Today.From, Usual: v.Usual, LostPerHour: v.LostValue, Quiet: v.Quiet, Decimals: v.Decimals, Currency: v.Currency,
+	out := &localapi.Machine{Name: v.Name, Source: v.Source, G85: v.G85, Failures: v.Failures, Bus: v.Bus, TodayCount: v.Today.Count,
+		TodayValue: v.Today.Value,
+		TodayFrom:  v.Today.From, Usual: v.Usual, LostPerHour: v.LostValue, Quiet: v.Quiet, Decimals: v.Decimals, Currency: v.Currency,
 		Notices: []localapi.MachineNotice{}, Stock: []localapi.MachineColumn{}}
 	wire := func(t instant.Instant) *protocol.Time {
 		if t.IsZero() {
@@ -316,11 +319,13 @@ func (l *loop) machineStatus() *localapi.Machine {
 	}
 	out.LastAudit, out.LastSale = wire(v.Read), wire(v.LastSale)
 	for _, n := range v.Notices {
-		out.Notices = append(out.Notices, localapi.MachineNotice{Kind: n.Kind, Selection: n.Selection, Code: n.Code, How: n.How, Source: n.Source, Detail: n.Detail,
+		out.Notices = append(out.Notices, localapi.MachineNotice{Kind: n.Kind, Selection: n.Selection, Code: n.Code, How: n.How,
+			Source: n.Source, Detail: n.Detail,
 			Since: core.WireTime(n.Since)})
 	}
 	for _, s := range v.Stock {
-		out.Stock = append(out.Stock, localapi.MachineColumn{Selection: s.Selection, Name: s.Name, Level: s.Level, Capacity: s.Capacity, Fill: s.Fill, Low: s.Low})
+		out.Stock = append(out.Stock, localapi.MachineColumn{Selection: s.Selection, Name: s.Name, Level: s.Level, Capacity: s.Capacity,
+			Fill: s.Fill, Low: s.Low})
 	}
 	return out
 }

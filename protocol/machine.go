@@ -42,8 +42,10 @@ type SoldBy struct {
 // baseline (the first one, or after a break: nothing is counted), window (Sales and
 // what follows are since From) or repeated (an audit that was taken in already).
 type MachineAudit struct {
-	State      string          `json:"state"`                // baseline, window, repeated
-	Why        string          `json:"why,omitempty"`        // of a baseline: first, board_changed, reinitialised, reads_back, counter_back, too_large
+	State string `json:"state"` // baseline, window, repeated
+	// Why a baseline was begun: first, board_changed, reinitialised, reads_back,
+	// counter_back, too_large.
+	Why        string          `json:"why,omitempty"`
 	Source     string          `json:"source"`               // dex, ddcmp, file
 	From       *Time           `json:"from,omitempty"`       // the reading before, which begins the window
 	Sales      Sold            `json:"sales"`                // paid vends of the window

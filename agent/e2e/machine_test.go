@@ -104,12 +104,14 @@ func TestMachineSalesReachTheBackend(t *testing.T) {
 	jack, jackPort := terminal(t)
 	board := vmcsim.NewBoard("77")
 	for i := len(board.Columns); i < 36; i++ {
-		board.Columns = append(board.Columns, vmcsim.Column{Name: fmt.Sprint(11 + i), Price: 150, Count: int64(40 * i), Value: int64(6000 * i), Level: 12})
+		board.Columns = append(board.Columns, vmcsim.Column{Name: fmt.Sprint(11 + i), Price: 150, Count: int64(40 * i),
+			Value: int64(6000 * i), Level: 12})
 	}
 	board.Happened("EGS")
 	go func() { _ = (&vmcsim.DEX{Board: board}).Serve(jack) }() // ends with the terminal
 	m := newMachine(t, nil, plain("none")+fmt.Sprintf("[uplink]\nbrokers = [%q]\n[machine]\naudit = \"dex\"\naudit_port = %q\n"+
-		"interval_reset_accepted = true\nbus = \"sniffer\"\nbus_port = %q\nsales_within = \"3s\"\nread_at = [%q]\n", b.url(), jackPort, busPort, farTime()))
+		"interval_reset_accepted = true\nbus = \"sniffer\"\nbus_port = %q\nsales_within = \"3s\"\nread_at = [%q]\n",
+		b.url(), jackPort, busPort, farTime()))
 	heard := func() {
 		until(t, "the sniffer told to begin", patient, bus.on.Load)
 		bus.setup()
@@ -160,7 +162,10 @@ func TestMachineSalesReachTheBackend(t *testing.T) {
 			t.Fatalf("sale %d is %+v", i+1, s)
 		}
 	}
-	until(t, "the audit at the backend", patient, func() bool { return len(k.bodies(protocol.TypeAuditRaw)) > 0 && len(k.bodies(protocol.TypeAudit)) > 0 })
+	until(t, "the audit at the backend", patient, func() bool {
+		return len(k.bodies(protocol.TypeAuditRaw)) > 0 &&
+			len(k.bodies(protocol.TypeAudit)) > 0
+	})
 	raw := k.bodies(protocol.TypeAuditRaw)[0].(*protocol.AuditRaw)
 	text, err := protocol.UnpackAudit([]protocol.AuditRaw{*raw}, nil)
 	if err != nil || !strings.Contains(string(text), "EA1*EGS") {
@@ -264,7 +269,8 @@ func TestMachineKilledAroundTheLastAcknowledgement(t *testing.T) {
 			frame int
 			after time.Duration
 		}{
-			{last - 1, 0}, {last, 0}, {last, 1 * time.Millisecond}, {last, 3 * time.Millisecond}, {last, 6 * time.Millisecond}, {last, 10 * time.Millisecond},
+			{last - 1, 0}, {last, 0}, {last, 1 * time.Millisecond}, {last, 3 * time.Millisecond}, {last, 6 * time.Millisecond}, {last,
+				10 * time.Millisecond},
 			{last, 12 * time.Millisecond}, {last, 14 * time.Millisecond}, {last, 18 * time.Millisecond}, {last, 25 * time.Millisecond},
 			{last + 1, 0}, {last + 1, 1 * time.Millisecond}, {last + 1, 5 * time.Millisecond}, {last + 1, 30 * time.Millisecond},
 		} {
@@ -274,7 +280,8 @@ func TestMachineKilledAroundTheLastAcknowledgement(t *testing.T) {
 				board := vmcsim.NewBoard("77")
 				board.Happened("EGS")
 				ref := protocol.AuditRef([]byte(board.Text()))
-				m := newMachine(t, nil, plain("none")+fmt.Sprintf("[machine]\naudit = \"dex\"\naudit_port = %q\ninterval_reset_accepted = true\nread_at = [%q]\n", port, farTime()))
+				m := newMachine(t, nil, plain("none")+fmt.Sprintf("[machine]\naudit = \"dex\"\naudit_port = %q\n"+
+					"interval_reset_accepted = true\nread_at = [%q]\n", port, farTime()))
 				m.start()
 				pid, dead := m.cmd.Process.Pid, make(chan struct{})
 				vmc := &vmcsim.DEX{Board: board, Faults: vmcsim.Faults{BlockBytes: blockBytes}, Sent: func(n int) {
@@ -320,6 +327,7 @@ func TestMachineKilledAroundTheLastAcknowledgement(t *testing.T) {
 	if cleared.Load() == 0 || kept.Load() < cleared.Load() {
 		t.Errorf("the machine cleared %d times and %d audits were kept: the kills miss the moment", cleared.Load(), kept.Load())
 	}
-	t.Logf("FIGURE machine: 14 kills around the last acknowledgement; the machine cleared its events %d times, %d audits were in the outbox, 0 were missing",
+	t.Logf("FIGURE machine: 14 kills around the last acknowledgement; the machine cleared its events %d times, "+
+		"%d audits were in the outbox, 0 were missing",
 		cleared.Load(), kept.Load())
 }

@@ -42,7 +42,8 @@ func (m *Machine) heard(e mdb.Event) {
 		m.sale(e)
 	case mdb.Silent:
 		m.busUp, m.s.Bus.Broken = false, true
-		m.stand(notice{Kind: MachineSilent, Sel: "bus", How: Derived, Source: "mdb", Detail: "nothing is heard on the payment bus, though the tap has power"}, busSilent)
+		m.stand(notice{Kind: MachineSilent, Sel: "bus", How: Derived, Source: "mdb",
+			Detail: "nothing is heard on the payment bus, though the tap has power"}, busSilent)
 	case mdb.Fault:
 		if kind := mdbFaults[e.Code]; kind != "" {
 			m.stand(notice{Kind: kind, How: Reported, Source: "mdb", Code: e.Code, Detail: "the payment bus reports " + e.Code}, holdBus)
@@ -56,7 +57,8 @@ func (m *Machine) heard(e mdb.Event) {
 		m.once(notice{Kind: ColumnJam, Sel: sel, How: Reported, Source: "mdb", Code: "vend_failed", Detail: "a vend was paid and not delivered"})
 	case mdb.Stacker:
 		if e.Full {
-			m.stand(notice{Kind: CashBoxFull, Sel: "bill", How: Reported, Source: "mdb", Detail: fmt.Sprintf("the stacker is full: %d bills", e.Count)}, 0)
+			m.stand(notice{Kind: CashBoxFull, Sel: "bill", How: Reported, Source: "mdb", Detail: fmt.Sprintf("the stacker is full: %d bills",
+				e.Count)}, 0)
 		} else {
 			m.clear(CashBoxFull, "bill")
 		}

@@ -318,7 +318,8 @@ func TestBusFaults(t *testing.T) {
 	s.later(10 * time.Minute)
 	s.bus(mdb.Event{Kind: mdb.Speaks})
 	s.want("machine_silent begins derived bus", "machine_silent ends derived bus")
-	s.bus(mdb.Event{Kind: mdb.Tubes, Decimals: 2, Tubes: []mdb.Tube{{Value: 10, Count: 40}, {Value: 50, Count: 2}, {Value: mdb.Unknown, Count: 1}}})
+	s.bus(mdb.Event{Kind: mdb.Tubes, Decimals: 2, Tubes: []mdb.Tube{{Value: 10, Count: 40}, {Value: 50, Count: 2}, {Value: mdb.Unknown,
+		Count: 1}}})
 	s.bus(mdb.Event{Kind: mdb.Tubes, Decimals: 2, Tubes: []mdb.Tube{{Value: 10, Count: 40}, {Value: 50, Count: 22}}})
 	s.want("tubes_low begins derived", "tubes_low ends derived")
 	s.bus(mdb.Event{Kind: mdb.Failed, Item: 12, Price: 200})

@@ -52,7 +52,8 @@ type StockView struct {
 func (m *Machine) View(at instant.Instant) View {
 	i := m.s.Last.Identity
 	v := View{Read: m.s.LastRead, Source: m.s.Last.Source, G85: string(m.s.Last.G85), State: m.s.Last.State, Failures: m.s.Failures,
-		Window: [2]int64{m.s.Last.Window.Count.V(), m.s.Last.Window.Value.V()}, Total: [2]int64{m.s.Last.Total.Count.V(), m.s.Last.Total.Value.V()},
+		Window: [2]int64{m.s.Last.Window.Count.V(), m.s.Last.Window.Value.V()}, Total: [2]int64{m.s.Last.Total.Count.V(),
+			m.s.Last.Total.Value.V()},
 		Today: m.s.Day, Usual: -1, Decimals: i.Decimals, Currency: i.Currency, LastSale: m.s.LastSale, Bus: m.busUp}
 	v.Name = i.Model
 	if i.Serial != "" {

@@ -104,7 +104,8 @@ func (w *Machine) poll(ctx context.Context, seq uint64, rev *dex.Revision) {
 		if end.Reason == dex.Done {
 			*rev = end.Rev
 		}
-		w.log.Info("audit read", "by", "dex", "end", reason, "code", end.Code, "bytes", len(end.Audit), "damaged", end.Bad, "machine_began", end.Master)
+		w.log.Info("audit read", "by", "dex", "end", reason, "code", end.Code, "bytes", len(end.Audit), "damaged", end.Bad,
+			"machine_began", end.Master)
 	}
 	if kept != nil {
 		w.tell(ctx, machine.AuditRead{At: w.at(), Seq: seq, Source: w.opt.Audit, Text: kept})

@@ -397,7 +397,8 @@ func (r Report) believable(real truth, money bool) error {
 		}
 		return nil
 	}
-	errs := []error{held("sales", r.Sales, real.sales), held("cash", r.Paid["cash"], real.cash), held("cashless", r.Paid["cashless"], real.less)}
+	errs := []error{held("sales", r.Sales, real.sales), held("cash", r.Paid["cash"], real.cash), held("cashless", r.Paid["cashless"],
+		real.less)}
 	if r.Free.V() > real.free || r.Test.V() > real.test {
 		errs = append(errs, fmt.Errorf("free %v of %d, test %v of %d", r.Free, real.free, r.Test, real.test))
 	}

@@ -120,7 +120,8 @@ func (b *board) audit() *evadts.Audit {
 		return t
 	}
 	a := &evadts.Audit{G85: evadts.G85OK, Complete: true}
-	a.Identity = evadts.Identity{ID: "CWT" + b.serial, Serial: b.serial, Build: b.software, Installed: b.installed, Changer: &evadts.Unit{Serial: b.changer}}
+	a.Identity = evadts.Identity{ID: "CWT" + b.serial, Serial: b.serial, Build: b.software, Installed: b.installed,
+		Changer: &evadts.Unit{Serial: b.changer}}
 	a.Sales.Totals, a.Sales.From = of(b.sales, b.salesReset, 0), "VA1"
 	a.Sales.Test, a.Sales.Free = of(b.test, 0, 0), of(b.free, 0, 0)
 	a.Cash.Totals = of(b.cash, b.cashReset, 0)

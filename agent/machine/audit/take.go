@@ -128,7 +128,8 @@ func (b *Book) broken(now Owner, a *evadts.Audit) string {
 }
 
 // begin makes a the baseline: nothing is counted.
-func (b *Book) begin(r Report, why string, seq uint64, at instant.Instant, a *evadts.Audit, machine map[string]Pair, sel map[string]Counters) Report {
+func (b *Book) begin(r Report, why string, seq uint64, at instant.Instant, a *evadts.Audit, machine map[string]Pair,
+	sel map[string]Counters) Report {
 	r = Report{State: Baseline, Why: why, To: at, Total: r.Total, Notes: r.Notes}
 	r.Notes = slices.DeleteFunc(r.Notes, func(n string) bool { return n == Rollover })
 	*b = Book{Machine: machine, Sel: sel}
@@ -252,7 +253,8 @@ func (b *Book) readers(r *Report, a *evadts.Audit) {
 
 // settle makes the audit the last one. What it does not have keeps its old value,
 // so that a column that was left out once is counted when it is back.
-func (b *Book) settle(r *Report, seq uint64, at instant.Instant, a *evadts.Audit, now Owner, machine map[string]Pair, sel map[string]Counters) {
+func (b *Book) settle(r *Report, seq uint64, at instant.Instant, a *evadts.Audit, now Owner, machine map[string]Pair,
+	sel map[string]Counters) {
 	span := time.Duration(0)
 	if at.Boot != "" && at.Boot == b.At.Boot {
 		span = at.Mono - b.At.Mono

@@ -69,7 +69,8 @@ func TestIDs(t *testing.T) {
 func TestScannerOnRealFrames(t *testing.T) {
 	crane := "\x10\x01CNV   DE32SR01L01\x10\x03\x75\x9b"
 	ephor := "\x10\x0100EPHOR00001R01L01\x10\x03\xfe\x80"
-	whole := "\xff\x05" + crane + "\x10\x16\x04" + ephor + "\x10;" + "\x10\x02DXS*RST7654321*VA*V0/6*1\r\nST*001*0001\r\n\x10\x17\x17\xc9" + "\x15\x100\x101"
+	whole := "\xff\x05" + crane + "\x10\x16\x04" + ephor + "\x10;" +
+		"\x10\x02DXS*RST7654321*VA*V0/6*1\r\nST*001*0001\r\n\x10\x17\x17\xc9" + "\x15\x100\x101"
 	want := []kind{gotENQ, gotHeader, gotEOT, gotHeader, gotWACK, gotBlock, gotNAK, gotACK0, gotACK1}
 	var s scanner
 	var got []kind

@@ -46,14 +46,15 @@ func (r *reader) reconcile() {
 		r.check(CheckPayments, a.Sales.Value, paid, "unreconciled_payments", "the machine sold for %d, its payment devices for %d")
 	}
 	if s := a.Sums; s.PA201.Known() && s.PA203.V() > s.PA201.V() {
-		r.find("interval_above_total", 0, fmt.Sprintf("PA203 adds up to %d, more than PA201 with %d: swapped, or the counter since initialisation was cleared",
+		r.find("interval_above_total", 0, fmt.Sprintf("PA203 adds up to %d, PA201 to %d: swapped, or the counter since initialisation was cleared",
 			s.PA203.V(), s.PA201.V()))
 	}
 	if r.countable > 1 && r.countByPr == r.countable {
 		r.find("value_by_price", 0, "each PA202 is PA201 times the price of today: a change of price rewrites the past")
 	}
 	r.cash()
-	r.check(CheckTubes, a.Cash.InTubes, a.Sums.CA17, "tubes_differ", "CA15 says %d in the tubes, CA17 adds up to %d: counts of different moments")
+	r.check(CheckTubes, a.Cash.InTubes, a.Sums.CA17, "tubes_differ",
+		"CA15 says %d in the tubes, CA17 adds up to %d: counts of different moments")
 	if a.Complete {
 		r.check(CheckSegments, a.Stated, Of(int64(a.Counted)), "se_differs", "SE01 says %d segments, there are %d")
 	}

@@ -104,7 +104,8 @@ func TestWholesomeAudit(t *testing.T) {
 		t.Errorf("sales %v", a.Sales)
 	}
 	crisps := a.Selections[0]
-	if crisps.Selection != "11" || crisps.Totals != (Totals{Of(750), Of(5), Of(300), Of(2)}) || crisps.Level != Of(6) || crisps.Minimum != Of(4) ||
+	if crisps.Selection != "11" || crisps.Totals != (Totals{Of(750), Of(5), Of(300), Of(2)}) || crisps.Level != Of(6) ||
+		crisps.Minimum != Of(4) ||
 		crisps.Capacity != Of(20) || crisps.Fill != Of(18) || crisps.SoldOutTries != Of(3) || crisps.Free != Of(2) || len(crisps.Payments) != 2 {
 		t.Errorf("selection %+v", crisps)
 	}
@@ -114,7 +115,8 @@ func TestWholesomeAudit(t *testing.T) {
 	if a.Selections[1].Selection != "A2" || a.Selections[1].Level.Known() {
 		t.Errorf("the second selection is A2 and has no level: %+v", a.Selections[1])
 	}
-	if a.Cash.Count != Of(7) || a.Cashless.Value != Of(1000) || a.Cash.InTubes != Of(270) || a.Cash.Bills != Of(200) || !a.Cash.TubeList[1].Full {
+	if a.Cash.Count != Of(7) || a.Cashless.Value != Of(1000) || a.Cash.InTubes != Of(270) || a.Cash.Bills != Of(200) ||
+		!a.Cash.TubeList[1].Full {
 		t.Errorf("cash %+v cashless %+v", a.Cash, a.Cashless)
 	}
 	if e := a.Events; len(e) != 2 || e[0].Base != "EGS" || e[1].Base != "EJB" || e[1].Sel != "11" || !e[1].Active || e[1].Name == "" {
@@ -186,7 +188,8 @@ func TestDeviations(t *testing.T) {
 		{"more since the reset than in all (Animo)", compose(with("PA2*5", "PA2*5*750*200*300")...), "interval_above_total", "5",
 			func(a *Audit) string { return a.Selections[0].Count.String() }},
 		{"selections count otherwise (Rhea)", compose(with("VA1", "VA1*2350*6*850*4")...), "unreconciled_count", "2350/6", sold},
-		{"values below zero (Coffeemar)", compose(with("PA7*11*CA", "PA7*11*CA*0*150*3*4294967295*1*4294967290")...), "negative_counter negative_counters", "1900",
+		{"values below zero (Coffeemar)", compose(with("PA7*11*CA", "PA7*11*CA*0*150*3*4294967295*1*4294967290")...),
+			"negative_counter negative_counters", "1900",
 			func(a *Audit) string { return a.Sums.PA706.String() }},
 		{"no PA2: sums of PA7 stand in", compose(with("PA2")...), "", "5 PA7",
 			func(a *Audit) string { return a.Selections[0].Count.String() + " " + a.Selections[0].From }},
@@ -196,26 +199,32 @@ func TestDeviations(t *testing.T) {
 			func(a *Audit) string { return a.Cash.Bills.String() }},
 		{"CA305 wrapped at ten million (NRI)", compose(with("CA3*", "CA3*0*0*0*0*900*10000500*400*0*0*0")...), "unreconciled_cash", "900",
 			func(a *Audit) string { return a.Cash.In.String() }},
-		{"CA15 and CA17 of different moments", compose(with("CA15", "CA15*345")...), "tubes_differ", "345", func(a *Audit) string { return a.Cash.InTubes.String() }},
+		{"CA15 and CA17 of different moments", compose(with("CA15", "CA15*345")...), "tubes_differ", "345",
+			func(a *Audit) string { return a.Cash.InTubes.String() }},
 		{"CA201 + DA201 is VA101 and the tests (FAGE)", compose(with("CA2*", "CA2*1450*8*0*0")...), "unreconciled_payments", "1450",
 			func(a *Audit) string { return a.Cash.Value.String() }},
 		{"each value is count by today's price (IDS)", compose(with("PA2*7", "PA2*7*1400*2*400")...), "unreconciled_value value_by_price", "1400",
 			func(a *Audit) string { return a.Selections[1].Value.String() }},
-		{"serial never written (-1)", compose(with("ID1", "ID1*4294967295*SNACK")...), "serial_unset", "", func(a *Audit) string { return a.Identity.Serial }},
+		{"serial never written (-1)", compose(with("ID1", "ID1*4294967295*SNACK")...), "serial_unset", "",
+			func(a *Audit) string { return a.Identity.Serial }},
 		{"currency as a telephone code", compose(with("ID4", "ID4*2*0049")...), "", "", func(a *Audit) string { return a.Identity.Currency }},
 		{"currency FFFF", compose(with("ID4", "ID4*2*FFFF")...), "", "", func(a *Audit) string { return a.Identity.Currency }},
 		{"currency by number", compose(with("ID4", "ID4*0*1392")...), "", "392 0",
 			func(a *Audit) string { return a.Identity.Currency + " " + fmt.Sprint(a.Identity.Decimals) }},
-		{"an event code with padding", compose(with("EA1", "EA1*EGS   *20261122*0310")...), "padded_code", "EGS", func(a *Audit) string { return a.Events[0].Base }},
+		{"an event code with padding", compose(with("EA1", "EA1*EGS   *20261122*0310")...), "padded_code", "EGS",
+			func(a *Audit) string { return a.Events[0].Base }},
 		{"a maker's own code", compose(with("EA1", "EA1*OCM mdb*20261122*0310*9**2M")...), "unknown_code", "OCM mdb 2M",
 			func(a *Audit) string { return a.Events[0].Code + a.Events[0].Base + " " + a.Events[0].User }},
-		{"a code that goes on (OCF_OFF)", compose(with("EA1", "EA1*OCF_OFF*20261122*0310")...), "unknown_code", "OCF_OFF", func(a *Audit) string { return a.Events[0].Code }},
+		{"a code that goes on (OCF_OFF)", compose(with("EA1", "EA1*OCF_OFF*20261122*0310")...), "unknown_code", "OCF_OFF",
+			func(a *Audit) string { return a.Events[0].Code }},
 		{"digits without underscore", compose(with("EA1", "EA1*ELA12*20261122*0310")...), "", "ELA of 12",
 			func(a *Audit) string { return a.Events[0].Base + " of " + a.Events[0].Sel }},
-		{"a name in escapes", compose(with("PA1*11", "PA1*11*150*TEA^2A^MILK*20")...), "", "TEA*MILK", func(a *Audit) string { return a.Selections[0].Name }},
+		{"a name in escapes", compose(with("PA1*11", "PA1*11*150*TEA^2A^MILK*20")...), "", "TEA*MILK",
+			func(a *Audit) string { return a.Selections[0].Name }},
 		{"a name in an alphabet that is not said", compose(with("PA1*11", "PA1*11*150*^DD^^F1^ 2*20")...), "", "^DD^^F1^ 2",
 			func(a *Audit) string { return a.Selections[0].Name }},
-		{"a name in Chinese, as bytes", compose(with("PA1*11", "PA1*11*150*可乐*20")...), "", "可乐", func(a *Audit) string { return a.Selections[0].Name }},
+		{"a name in Chinese, as bytes", compose(with("PA1*11", "PA1*11*150*可乐*20")...), "", "可乐",
+			func(a *Audit) string { return a.Selections[0].Name }},
 		{"one selection twice", compose(append(append([]string{}, wholesome...), "PA1*A2*200*COLA", "PA2*0*0*0*0")...), "selection_twice", "3",
 			func(a *Audit) string { return fmt.Sprint(len(a.Selections)) }},
 		{"PA2 before any PA1", compose("ST*001*0001", "VA1*5*1", "PA2*1*5"), "no_selection", "5/1", sold},

@@ -42,7 +42,8 @@ func Tap(ctx context.Context, port io.ReadWriteCloser, say func(mdb.Event)) (bad
 
 // listen feeds what comes to frames, and the frames to a decoder. Frames have the
 // adapter's clock; silence is judged by ours, so each is stamped when it comes.
-func listen(ctx context.Context, port io.ReadWriteCloser, say func(mdb.Event), frames func(time.Duration, []byte, bool) []mdb.Frame, bye []byte) {
+func listen(ctx context.Context, port io.ReadWriteCloser, say func(mdb.Event), frames func(time.Duration, []byte, bool) []mdb.Frame,
+	bye []byte) {
 	began := time.Now()
 	got, ended, stop := make(chan []byte), make(chan struct{}), make(chan struct{})
 	go func() {

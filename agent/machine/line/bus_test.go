@@ -16,7 +16,8 @@ import (
 )
 
 // vend is one cashless vend as the sniffer prints it.
-const vend = "x,00,0000001000,13,00015E000C\r\nx,80,0000001020,,ACK\r\nx,00,0000001500,12,\r\nx,80,0000001520,,05015E\r\nx,00,0000001540,,ACK\r\n" +
+const vend = "x,00,0000001000,13,00015E000C\r\nx,80,0000001020,,ACK\r\nx,00,0000001500,12,\r\n" +
+	"x,80,0000001520,,05015E\r\nx,00,0000001540,,ACK\r\n" +
 	"x,00,0000002000,13,02000C\r\nx,80,0000002020,,ACK\r\n"
 
 // The sniffer is told to begin, what it prints becomes events, and it is told to end.

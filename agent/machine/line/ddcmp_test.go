@@ -131,7 +131,8 @@ func TestDDCMPGivesUp(t *testing.T) {
 // The code that the operator configured is sent, as he wrote it.
 func TestDDCMPCodes(t *testing.T) {
 	vmc := &vmcsim.DDCMP{Board: soldBoard()}
-	if end := pollDDCMP(t, vmc, ddcmp.Codes{Security: 0x1234, Pass: 0x5678}, kept); end.Reason != ddcmp.Done || vmc.Code != [2]uint16{0x1234, 0x5678} {
+	if end := pollDDCMP(t, vmc, ddcmp.Codes{Security: 0x1234, Pass: 0x5678}, kept); end.Reason != ddcmp.Done ||
+		vmc.Code != [2]uint16{0x1234, 0x5678} {
 		t.Errorf("%s, codes %04X", end.Reason, vmc.Code)
 	}
 }

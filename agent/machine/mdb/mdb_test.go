@@ -214,8 +214,10 @@ func TestStories(t *testing.T) {
 			b.got("0F 05", "15 02")
 			b.got("0F 05", "03 00")
 		}, "fault coin cassette_removed; fault_over coin cassette_removed"},
-		{"the reader malfunctions", func(b *bus) { b.got("12", "0A 30"); b.got("12", "03 03 E8") }, "fault cashless cashless_fault; fault_over cashless cashless_fault"},
-		{"out of service and back", func(b *bus) { b.told("14 00"); b.told("14 00"); b.told("14 01") }, "reader_disabled cashless; reader_enabled cashless"},
+		{"the reader malfunctions", func(b *bus) { b.got("12", "0A 30"); b.got("12", "03 03 E8") },
+			"fault cashless cashless_fault; fault_over cashless cashless_fault"},
+		{"out of service and back", func(b *bus) { b.told("14 00"); b.told("14 00"); b.told("14 01") },
+			"reader_disabled cashless; reader_enabled cashless"},
 		{"an answer without a question", func(b *bus) { b.says("05 01 5E"); b.word(true, ACK); b.word(false, ACK) }, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -337,7 +339,8 @@ func TestSnifferLines(t *testing.T) {
 			lines[i], lines[i+1] = lines[i+1], lines[i]
 		}
 	}
-	text := "x,ACK\r\nv,3.0.1.0\r\n" + strings.Join(lines, "") + "x,01,0000000001,13,0200\r\nx,zz\r\nx,00,xx,13,\r\n" + strings.Repeat("x", 300) + "\nd,STATUS\r\n"
+	text := "x,ACK\r\nv,3.0.1.0\r\n" + strings.Join(lines, "") + "x,01,0000000001,13,0200\r\nx,zz\r\nx,00,xx,13,\r\n" +
+		strings.Repeat("x", 300) + "\nd,STATUS\r\n"
 	var s Sniffer
 	var d Decoder
 	sales := 0
