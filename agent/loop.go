@@ -66,6 +66,7 @@ type loop struct {
 	recorder *modem.Recorder
 	version  string
 	board    string
+	name     string // of the machine, for people
 	modem    *worker.Modem
 	probe    *worker.Probe
 	saver    *flash.StateDir
@@ -85,10 +86,11 @@ type loop struct {
 	group       int           // how many the last commit answered ...
 	groupAt     time.Duration // ... and when
 	commitBad   bool
-	ackAt       time.Duration           // mono of the next SyncAcks
-	bootWall    time.Time               // when this boot began, as the outbox was told; zero: not yet
-	bootAt      time.Duration           // mono, before which a failure to tell it is not repeated
-	waiting     map[uint64]chan<- error // durable appends, by seq
+	ackAt       time.Duration              // mono of the next SyncAcks
+	bootWall    time.Time                  // when this boot began, as the outbox was told; zero: not yet
+	bootAt      time.Duration              // mono, before which a failure to tell it is not repeated
+	watching    map[chan struct{}]struct{} // who wants to know that something changed
+	waiting     map[uint64]chan<- error    // durable appends, by seq
 	tokens      map[string]chan<- accepted
 	watchers    map[string]*watcher
 	saved       map[string]error // last result of each persist
@@ -299,6 +301,12 @@ func (l *loop) step(ev core.Event) {
 		}
 	}
 	l.follow()
+	for c := range l.watching {
+		select {
+		case c <- struct{}{}:
+		default: // one that waits stands for all
+		}
+	}
 }
 
 // lastWords hands them to the uplink, which may be at work elsewhere: only the newest

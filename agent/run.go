@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -29,7 +28,6 @@ import (
 	"cellwarden/agent/remedy"
 	"cellwarden/agent/uplink"
 	"cellwarden/agent/wayout"
-	"cellwarden/agent/web"
 	"cellwarden/agent/worker"
 	"cellwarden/modem"
 	"cellwarden/protocol"
@@ -121,10 +119,10 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
 	}
 	events := make(chan core.Event, eventQueue)
-	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, recorder: o.Recorder, events: events, calls: make(chan func()), words: make(chan []byte, 1), over: make(chan struct{}), queue: q,
+	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, name: cfg.Device.Name, recorder: o.Recorder, events: events, calls: make(chan func()), words: make(chan []byte, 1), over: make(chan struct{}), queue: q,
 		modem: worker.NewModem(o.Hardware, o.Log, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), probe: worker.NewProbe(o.Hardware, events), saver: files, block: board.NewBlock(files.Run(), cfg.Data.Interfaces),
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.Load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
-		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{},
+		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{}, watching: map[chan struct{}]struct{}{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
 	if l.core, err = startCore(copt, o, files, files.Kept(flash.Meter)); err != nil {
 		return nil, err
@@ -198,7 +196,7 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 		l.hw.HearTime(string(board.TimeGood), last)
 	}
 	b := &backend{loop: l, recorder: o.Recorder}
-	listeners, err := o.listen(b)
+	listeners, err := o.listen(ctx, b)
 	if err != nil {
 		_ = l.queue.box.Close()
 		return err
@@ -261,7 +259,7 @@ func (l *loop) serve(ctx context.Context, o Options, id string) error {
 }
 
 // listen opens the local socket and the page.
-func (o Options) listen(b *backend) ([]func(context.Context) error, error) {
+func (o Options) listen(ctx context.Context, b *backend) ([]func(context.Context) error, error) {
 	var out []func(context.Context) error
 	api := o.Config.API
 	if api.Socket != "" {
@@ -272,12 +270,12 @@ func (o Options) listen(b *backend) ([]func(context.Context) error, error) {
 		out = append(out, func(ctx context.Context) error { return localapi.Serve(ctx, s, localapi.Handler(b)) })
 	}
 	if api.HTTP != "" {
-		t, err := net.Listen("tcp", api.HTTP)
+		serve, err := o.page(ctx, b)
 		if err != nil {
 			// The page is a convenience: without it the agent still works.
 			o.Log.Error("the page is off", "address", api.HTTP, "error", err)
 		} else {
-			out = append(out, func(ctx context.Context) error { return localapi.Serve(ctx, t, web.Handler(b)) })
+			out = append(out, serve)
 		}
 	}
 	return out, nil

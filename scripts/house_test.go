@@ -92,7 +92,7 @@ var arrows = map[string][]string{
 	"agent/web/doctor/wasm":  {"agent/web/doctor"},
 	"agent/web/doctor/build": {},
 	"agent/web/access":       {},
-	"agent/web":              {"agent/localapi", "agent/localapi/view", "agent/text"},
+	"agent/web":              {"agent/diag", "agent/localapi", "agent/localapi/view", "agent/text", "agent/web/access"},
 	"agent/cli":              {"agent/clean", "agent/diag", "agent/flash", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
 
 	"agent": top,

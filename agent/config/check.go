@@ -386,6 +386,16 @@ func (k *checker) api(a API) {
 	if a.Socket != "" && (!path.IsAbs(a.Socket) || len(a.Socket) > 107) {
 		k.add("api.socket", "is not an absolute path of at most 107 bytes", `write such as "/run/cellwarden/api.sock", or "" for none`)
 	}
+	for _, n := range a.Names {
+		if n == "" || strings.ContainsAny(n, " /:*@") {
+			k.add("api.names", fmt.Sprintf("%q is not a host name", n), `write such as "vm17.local", without port`)
+		}
+	}
+	k.absolute("api.tls_cert", a.TLSCert)
+	k.absolute("api.tls_key", a.TLSKey)
+	if (a.TLSCert == "") != (a.TLSKey == "") {
+		k.add("api.tls_cert", "and api.tls_key go together", "set both, or neither")
+	}
 	if a.HTTP == "" {
 		return
 	}

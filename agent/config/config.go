@@ -156,8 +156,11 @@ type Store struct {
 
 // API is the local door. An empty address closes it.
 type API struct {
-	Socket string `toml:"socket"`
-	HTTP   string `toml:"http"`
+	Socket  string   `toml:"socket"`
+	HTTP    string   `toml:"http"`
+	Names   []string `toml:"names"`    // host names under which the page may be opened
+	TLSCert string   `toml:"tls_cert"` // PEM, with its chain; "" is HTTP
+	TLSKey  string   `toml:"tls_key"`
 }
 
 // Log is the agent's own log.

@@ -14,17 +14,18 @@ import (
 
 // Counters are what the shell knows beside the core's View.
 type Counters struct {
-	Now                    instant.Instant
-	Device, Version, Board string
-	Modem                  ModemCounters
-	Outbox                 Outbox
-	UplinkOn               bool // there is a broker in the config
-	SentToday              uint64
-	BytesToday             uint64
-	RetryAt                time.Duration // of the uplink, by Now.Mono
-	Troubles               []Trouble
-	Update                 *Update
-	Machine                *Machine
+	Now            instant.Instant
+	Device, Name   string
+	Version, Board string
+	Modem          ModemCounters
+	Outbox         Outbox
+	UplinkOn       bool // there is a broker in the config
+	SentToday      uint64
+	BytesToday     uint64
+	RetryAt        time.Duration // of the uplink, by Now.Mono
+	Troubles       []Trouble
+	Update         *Update
+	Machine        *Machine
 }
 
 // ModemCounters are what the shell has seen of the AT port.
@@ -42,7 +43,7 @@ type ModemCounters struct {
 func Build(v core.View, c Counters) Status {
 	now := c.Now
 	s := Status{
-		V: 1, Device: c.Device, Version: c.Version, Board: c.Board, At: core.WireTime(now),
+		V: 1, Device: c.Device, Name: c.Name, Version: c.Version, Board: c.Board, At: core.WireTime(now),
 		UptimeS:   int64((now.Mono - v.Start.Mono) / time.Second),
 		Diagnosis: v.Diagnosis, Since: core.WireTime(v.Since),
 		Standing: []Finding{}, Probes: []Probe{},

@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"slices"
@@ -107,6 +108,9 @@ type guestKey struct{}
 
 // knowGuest lets a request find its connection.
 func knowGuest(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
 	if g, ok := c.(*guest); ok {
 		return context.WithValue(ctx, guestKey{}, g)
 	}

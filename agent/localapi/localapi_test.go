@@ -351,7 +351,7 @@ func TestDiagnosisOutlivesTheReadTimeout(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- serve(ctx, l, Handler(b), read) }()
+	go func() { done <- serve(ctx, l, nil, Handler(b), read) }()
 	if d, err := NewClient(path).Diagnose(t.Context(), func(Progress) {}); err != nil || d.Class != diag.Healthy {
 		t.Errorf("Diagnose = %+v, %v", d, err)
 	}
@@ -372,7 +372,7 @@ func TestAClientThatDoesNotReadIsLetGo(t *testing.T) {
 		_, err := w.Write(make([]byte, 8<<20)) // more than a socket's buffers hold
 		wrote <- err
 	})
-	go func() { done <- serve(ctx, l, page, 30*time.Millisecond) }()
+	go func() { done <- serve(ctx, l, nil, page, 30*time.Millisecond) }()
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -128,10 +129,15 @@ func (l *unixListener) Close() error {
 // Serve answers on l with h until ctx ends, then lets requests in flight finish
 // for a moment. It closes l. It returns nil when ctx ended it.
 func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	return serve(ctx, l, h, readTimeout)
+	return serve(ctx, l, nil, h, readTimeout)
 }
 
-func serve(ctx context.Context, l net.Listener, h http.Handler, read time.Duration) error {
+// ServeTLS is Serve for those who speak TLS.
+func ServeTLS(ctx context.Context, l net.Listener, conf *tls.Config, h http.Handler) error {
+	return serve(ctx, l, conf, h, readTimeout)
+}
+
+func serve(ctx context.Context, l net.Listener, conf *tls.Config, h http.Handler, read time.Duration) error {
 	srv := &http.Server{
 		Handler:           served(h),
 		ConnContext:       knowGuest,
@@ -153,7 +159,11 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, read time.Durati
 			srv.Close()
 		}
 	})
-	err := srv.Serve(newCrowd(l, maxConns))
+	l = newCrowd(l, maxConns)
+	if conf != nil {
+		l = tls.NewListener(l, conf)
+	}
+	err := srv.Serve(l)
 	if !stop() {
 		<-stopped
 	}

@@ -10,6 +10,7 @@ import (
 type Status struct {
 	V         int            `json:"v"` // 1
 	Device    string         `json:"device"`
+	Name      string         `json:"name,omitempty"` // for people
 	Version   string         `json:"version"`
 	Board     string         `json:"board,omitempty"` // its name among the targets
 	At        protocol.Time  `json:"at"`

@@ -7,6 +7,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -69,6 +70,7 @@ type Rung struct {
 	Name  string         `json:"name"`
 	Word  string         `json:"word"`
 	Fact  string         `json:"fact,omitempty"`
+	Layer diag.Layer     `json:"layer"`
 }
 
 // Proof is one piece of evidence.
@@ -113,7 +115,7 @@ type builder struct {
 func Build(lang text.Lang, loc *time.Location, s localapi.Status) Page {
 	b := builder{lang, loc, s}
 	p := b.diagnosis()
-	p.Device, p.At = s.Device, b.at()
+	p.Device, p.At = cmp.Or(s.Name, s.Device), b.at()
 	if d, ok := between(s.Since, s.At); ok {
 		span := ""
 		if d >= time.Minute {
@@ -212,7 +214,7 @@ func (b *builder) diagnosis() Page {
 
 // rung is one layer of the ladder.
 func (b *builder) rung(g diag.Gate) Rung {
-	return Rung{g.State, b.t("layer." + string(g.Layer)), text.Word(b.lang, "gate", string(g.State)), text.Render(b.lang, g.Fact)}
+	return Rung{g.State, b.t("layer." + string(g.Layer)), text.Word(b.lang, "gate", string(g.State)), text.Render(b.lang, g.Fact), g.Layer}
 }
 
 // Progress is one layer while a diagnosis runs.
