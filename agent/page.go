@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"cellwarden/agent/core"
 	"cellwarden/agent/flash"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/web"
@@ -69,4 +70,19 @@ func (b *backend) Watch(ctx context.Context) (<-chan struct{}, error) {
 		_ = tell(context.WithoutCancel(ctx), b.loop, func() { delete(b.loop.watching, c) })
 	})
 	return c, nil
+}
+
+// Repair implements localapi.Workshop.
+func (b *backend) Repair(ctx context.Context, on bool) error {
+	return tell(ctx, b.loop, func() { b.loop.step(core.Repair{At: b.loop.at(), On: on}) })
+}
+
+// Hold implements localapi.Workshop.
+func (b *backend) Hold(ctx context.Context, d time.Duration) error {
+	return tell(ctx, b.loop, func() { b.loop.step(core.HoldOff{At: b.loop.at(), For: d}) })
+}
+
+// Did implements localapi.Workshop.
+func (b *backend) Did(ctx context.Context, what string) error {
+	return tell(ctx, b.loop, func() { b.loop.step(core.Did{At: b.loop.at(), What: what}) })
 }

@@ -36,5 +36,5 @@ func (l *loop) status() localapi.Status {
 	return localapi.Build(l.core.View(), localapi.Counters{Now: now, Device: l.queue.device, Name: l.name, Version: l.version, Board: l.board,
 		Modem: localapi.ModemCounters{Port: u.modemPort, Profile: u.profile, State: u.portState, Detail: u.portDetail,
 			Reopens: u.reopens, Unparsed: u.unparsed, LastAnswer: u.lastAnswer, Answered: u.answered},
-		Outbox: box, UplinkOn: u.on, SentToday: u.sent, BytesToday: air, RetryAt: u.retryAt, Troubles: l.troubles.list(), Update: l.updateStatus(), Machine: l.machineStatus()})
+		Outbox: box, UplinkOn: u.on, SentToday: u.sent, BytesToday: air, RetryAt: u.retryAt, Troubles: l.troubles.list(), Recovery: localapi.BuildRecovery(l.core.Remedies()), Update: l.updateStatus(), Machine: l.machineStatus()})
 }

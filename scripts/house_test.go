@@ -98,7 +98,7 @@ var arrows = map[string][]string{
 	"agent": top,
 	"agent/cmd/cellwarden": {"agent", "agent/board", "agent/cli", "agent/config", "agent/device", "agent/diag",
 		"agent/explain", "agent/localapi", "agent/text", "agent/update/launch", "agent/worker", "firmware-targets",
-		"modem", "modem/profile"},
+		"modem", "modem/profile", "agent/flash", "agent/web/access"},
 	// One goroutine each: requests in, events out. None knows the loop.
 	"agent/worker": {"agent/machine", "agent/machine/dex", "agent/machine/ddcmp", "agent/machine/line", "agent/machine/mdb", "agent/board", "agent/core", "agent/device", "agent/meter", "agent/instant", "agent/remedy", "agent/update",
 		"agent/update/install", "modem", "modem/threegpp", "protocol"},

@@ -25,6 +25,7 @@ type Counters struct {
 	RetryAt        time.Duration // of the uplink, by Now.Mono
 	Troubles       []Trouble
 	Update         *Update
+	Recovery       *Recovery
 	Machine        *Machine
 }
 
@@ -48,7 +49,7 @@ func Build(v core.View, c Counters) Status {
 		Diagnosis: v.Diagnosis, Since: core.WireTime(v.Since),
 		Standing: []Finding{}, Probes: []Probe{},
 		Modem: modemStatus(v, c.Modem, now.Mono), SIM: simStatus(v), Radio: radioStatus(v.Known), Network: networkStatus(v),
-		Usage: BuildUsage(v), Troubles: append([]Trouble{}, c.Troubles...), Update: c.Update, Machine: c.Machine, Outbox: c.Outbox,
+		Usage: BuildUsage(v), Troubles: append([]Trouble{}, c.Troubles...), Update: c.Update, Recovery: c.Recovery, Machine: c.Machine, Outbox: c.Outbox,
 	}
 	s.Whitelist = v.Whitelist
 	if !now.Trusted {

@@ -27,6 +27,7 @@ type Status struct {
 	Probes    []Probe        `json:"probes"`
 	Usage     *Usage         `json:"usage,omitempty"` // nil: no data interface and no plan
 	Outbox    Outbox         `json:"outbox"`
+	Recovery  *Recovery      `json:"recovery,omitempty"`
 	Update    *Update        `json:"update,omitempty"`  // nil: no updates over the air
 	Machine   *Machine       `json:"machine,omitempty"` // nil: nothing of the machine is read
 	Uplink    Uplink         `json:"uplink"`

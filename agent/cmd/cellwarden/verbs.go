@@ -28,7 +28,7 @@ func hooks(version string) cli.Hooks {
 		Config:         configVerb,
 		DiagnoseDirect: diagnoseDirect,
 		Lang:           deviceLang,
-		More:           []cli.Verb{targetVerb},
+		More:           []cli.Verb{targetVerb, pinVerb},
 	}
 }
 

@@ -56,6 +56,7 @@ type Page struct {
 	Troubles   []Trouble   `json:"troubles"`
 	Rows       []Row       `json:"rows"`
 	Probes     []Row       `json:"probes"`
+	Recovery   *Recovery   `json:"recovery,omitempty"`
 }
 
 // Candidate is one cause that the evidence leaves.
@@ -133,6 +134,7 @@ func Build(lang text.Lang, loc *time.Location, s localapi.Status) Page {
 		p.Troubles = append(p.Troubles, b.trouble(t))
 	}
 	p.Rows = b.rows()
+	p.Recovery = b.recovery()
 	for _, pr := range s.Probes {
 		p.Probes = append(p.Probes, b.probe(pr))
 	}

@@ -148,7 +148,7 @@ function recovery(r) {
   part("recovery", r || null, () => {
     const out = [head("recovery"), el("div", "", r.line)];
     if (r.lines.length) out.push(list("ul", r.lines.map((l) => el("span", "", el("span", "time", l.when + " "), l.text))));
-    if (role === "act") {
+    if (role === "act" && can.includes("work")) {
       out.push(el("p", "row", button(say(r.paused ? "repair_end" : "repair_begin"), (e) => press(e.currentTarget, "repair", { on: !r.paused }))), el("p", "said"));
     }
     return out;
@@ -173,7 +173,7 @@ function show(v) {
   const steps = p.steps.length ? [p.mood, p.steps] : null;
   part("steps", steps, () => p.mood === "good" ? [more("steps", say("steps"), list("ol", p.steps))] : [head("steps"), list("ol", p.steps)]);
   deeds(v.deeds);
-  recovery(v.recovery);
+  recovery(p.recovery);
   tools();
   usage(p.usage);
   const why = p.for.length + p.against.length + p.unknown.length || (p.decide && !unsure);
