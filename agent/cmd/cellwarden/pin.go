@@ -43,7 +43,7 @@ func setPIN(_ context.Context, args []string, env cli.Env) int {
 		return failed(env, err)
 	}
 	lang := env.Lang("")
-	fmt.Fprint(env.Stderr, text.T(lang, "pin.ask"))
+	fmt.Fprint(env.Stderr, text.T(lang, "pin.ask")+" ")
 	line, err := bufio.NewReader(io.LimitReader(env.Stdin, 256)).ReadString('\n')
 	if err != nil && !(errors.Is(err, io.EOF) && line != "") {
 		return failed(env, fmt.Errorf("pin set: no PIN was given: %w", err))
