@@ -106,7 +106,7 @@ func testConfig(t testing.TB, brokers ...string) config.Config {
 	cfg.Store.Dir = t.TempDir()
 	cfg.Store.OutboxBytes = 1 << 20
 	cfg.API = config.API{}
-	cfg.Uplink.Brokers = brokers
+	cfg.Uplink.Brokers, cfg.Uplink.Unsigned = brokers, true
 	cfg.Probes = config.Probes{Interval: config.Duration(time.Hour)}
 	return cfg
 }

@@ -112,7 +112,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		Device: id, Version: o.Version, Salt: salt,
 		Poll: cfg.Modem.Poll.Std(), SlowPoll: slowPoll, LinkPoll: cfg.Data.Poll.Std(), ReportEvery: cfg.Uplink.ReportEvery.Std(),
 		Probes: specs, ProbeEvery: cfg.Probes.Interval.Std(), ProbeBudget: int(cfg.Probes.DailyBudgetBytes),
-		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys,
+		Plan: cfg.Plan, Holds: holds, Weights: weights, Allowed: cfg.Uplink.Commands, Keys: keys, Unsigned: cfg.Uplink.Unsigned,
 		Steps: allowed(worker.CanTake(o.Hardware), cfg.Recovery), DeleteRead: cfg.Modem.SMSDelete == "read", BlockAt: cfg.Data.BlockPercent(),
 		IDs: cfg.Uplink.Identities, Inventory: inventoryOf(o),
 		SMS:      core.SMSOptions{To: cfg.SMS.ReportTo, From: cfg.SMS.CommandsFrom, Code: cfg.SMS.Code.Reveal()},

@@ -112,6 +112,7 @@ type Uplink struct {
 	Interface        string   `toml:"interface"` // "any", "data" or a name
 	Window           int      `toml:"window"`    // messages in flight
 	Commands         []string `toml:"commands"`
+	Unsigned         bool     `toml:"unsigned_commands"`
 	CommandKeys      []string `toml:"command_keys"` // base64 Ed25519 public keys
 	ReportEvery      Duration `toml:"report_every"`
 	DailyBudgetBytes uint64   `toml:"daily_budget_bytes"` // 0: by the plan

@@ -54,6 +54,7 @@ type Options struct {
 	Weights         *diag.Weights
 	Allowed         []string            // what a command from the backend may do
 	Keys            []ed25519.PublicKey // where given, commands must be signed
+	Unsigned        bool                // without keys, commands that change something are obeyed all the same
 	Steps           []remedy.Step       // what this machine can do to bring the modem back
 	SMS             SMSOptions
 	DeleteRead      bool // messages that were understood may be deleted to make room

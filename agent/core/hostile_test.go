@@ -20,7 +20,7 @@ import (
 func foreignCore(t testing.TB, snapshot []byte) (*Core, error) {
 	t.Helper()
 	at := instant.Instant{Boot: "1f2e3d4c", Mono: time.Minute, Wall: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), Trusted: true}
-	return New(Options{Device: "vm-1", Version: "v1", Salt: strings.Repeat("0", 32), Poll: time.Minute, SlowPoll: time.Hour, LinkPoll: time.Minute,
+	return New(Options{Device: "vm-1", Version: "v1", Unsigned: true, Salt: strings.Repeat("0", 32), Poll: time.Minute, SlowPoll: time.Hour, LinkPoll: time.Minute,
 		ReportEvery: time.Hour, ProbeEvery: time.Hour, HasModem: true, Steps: []remedy.Step{StepRadioCycle}, BlockAt: 100,
 		Allowed: []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "time", "config", "update", "audit"}}, at, snapshot, nil)
 }
@@ -214,4 +214,30 @@ func FuzzRestore(f *testing.F) {
 			t.Fatal("the snapshot is no JSON")
 		}
 	})
+}
+
+// A device without keys: whoever may publish on the broker can ask how things stand, and
+// change nothing.
+func TestWithoutKeysOnlyHarmlessCommandsAreObeyed(t *testing.T) {
+	at := instant.Instant{Boot: "b", Mono: time.Minute, Wall: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), Trusted: true}
+	c, err := New(Options{Device: "vm-1", Poll: time.Minute, SlowPoll: time.Hour, LinkPoll: time.Minute, ReportEvery: time.Hour, ProbeEvery: time.Hour,
+		Allowed: []string{"plan", "sim_status", "neighbours", "diagnose", "report", "bundle", "confirm", "update"}}, at, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, do := range []string{"plan", "sim_status", "neighbours", "bundle", "confirm", "update", "report"} {
+		raw := fmt.Sprintf(`{"v":1,"id":"c-%d","do":%q,"expires":"2026-11-22T05:00:00Z","args":{"quota_bytes":5}}`, i, do)
+		refused := false
+		for _, e := range c.Step(Received{At: At{at}, Raw: []byte(raw)}) {
+			if s, ok := e.(Store); ok && s.Type == protocol.TypeReply {
+				refused = strings.Contains(string(s.Body), "uplink.command_keys")
+			}
+		}
+		if refused != (do != "report") {
+			t.Errorf("%s: refused %v", do, refused)
+		}
+	}
+	if c.pushedPlan != nil {
+		t.Error("an unsigned plan is in force")
+	}
 }

@@ -138,7 +138,7 @@ func newWorld(t *testing.T, sc *modemtest.Scenario) *world {
 	}
 	w := &world{t: t, sc: sc, player: modemtest.NewPlayer(sc, 1), profile: p, boot: "boot-1", net: map[string]string{},
 		kept: map[string][]byte{}, index: 2, addr: "10.0.0.2"}
-	w.opt = Options{Device: "vm-1", Version: "test", Salt: "s", Poll: 10 * time.Second, SlowPoll: 10 * time.Minute, LinkPoll: 10 * time.Second,
+	w.opt = Options{Device: "vm-1", Version: "test", Unsigned: true, Salt: "s", Poll: 10 * time.Second, SlowPoll: 10 * time.Minute, LinkPoll: 10 * time.Second,
 		ReportEvery: time.Hour, ProbeEvery: 6 * time.Hour, ProbeBudget: 200_000, HasModem: true, ModemAt: "auto", Steps: []remedy.Step{StepRadioCycle},
 		Allowed: []string{"plan", "sim_status", "neighbours", "diagnose", "report", "confirm"},
 		Probes: []ProbeSpec{{"dns", "carrier", "name", 200}, {"tcp", "third_party", "a:443", 300}, {"tcp", "third_party", "b:443", 300},

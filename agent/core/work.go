@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -270,6 +271,12 @@ func (c *Core) reportWith(stock Stock) {
 	c.store(protocol.TypeState, State, st, false, "")
 }
 
+// harmless are the commands that change nothing: they are obeyed from anybody who may
+// publish, within the day's bytes.
+var harmless = []string{"diagnose", "report"}
+
+var errUnsigned = errors.New("this device's config has no uplink.command_keys: without a signature only diagnose and report are obeyed")
+
 // command carries out one message from the backend. Every one is answered;
 // what a command may do is a list in the config, and nothing reaches a shell.
 func (c *Core) command(raw []byte, retained bool) {
@@ -284,6 +291,10 @@ func (c *Core) command(raw []byte, retained bool) {
 			c.refuse(cmd, err)
 			return
 		}
+	}
+	if len(c.opt.Keys) == 0 && !c.opt.Unsigned && !slices.Contains(harmless, cmd.Do) {
+		c.refuse(cmd, errUnsigned)
+		return
 	}
 	if !slices.Contains(c.opt.Allowed, cmd.Do) {
 		c.refuse(cmd, fmt.Errorf("%q is not in uplink.commands of this device's config", cmd.Do))

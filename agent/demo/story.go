@@ -77,6 +77,7 @@ utc_offset = "+08:00"
 on_exhaust = "stop"
 carrier = "460-00"
 [uplink]
+unsigned_commands = true # the broker is in this process
 brokers = ["tcp://%s"]
 report_every = "6h"
 [probes]

@@ -118,6 +118,7 @@ poll = "1s"
 [data]
 interfaces = ["none0"]
 [uplink]
+unsigned_commands = true
 brokers = [%q]
 username = "machine"
 password_file = %q

@@ -90,6 +90,7 @@ port = %q
 interfaces = [%q]
 poll = "2s"
 [uplink]
+unsigned_commands = true
 brokers = [%q]
 interface = %q
 keepalive = "30s"

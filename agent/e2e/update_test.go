@@ -53,6 +53,7 @@ id = %q
 [modem]
 port = %q
 [uplink]
+unsigned_commands = true
 brokers = [%q]
 keepalive = "30s"
 commands = ["report", "update"]
