@@ -52,7 +52,7 @@ func (b *backend) PutEvent(ctx context.Context, e localapi.Event, durable bool) 
 		if a.err != nil {
 			return localapi.Receipt{}, &localapi.Unavailable{Reason: a.err.Error(), RetryAfter: commitRetry}
 		}
-		id := fmt.Sprintf("%s-%d", b.loop.queue.box.Epoch(), a.seq)
+		id := fmt.Sprintf("%s-%d", b.loop.queue.epoch(), a.seq)
 		return localapi.Receipt{ID: id, Seq: a.seq, Durable: durable}, nil
 	case <-ctx.Done():
 		return localapi.Receipt{}, ctx.Err()

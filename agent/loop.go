@@ -80,11 +80,13 @@ type loop struct {
 	overData    func(addr string) bool
 	wayKnown    bool // overData knows; else it says no to all
 	commitEvery time.Duration
-	commitAt    time.Duration // mono; 0 when nothing is staged
-	commitNow   bool          // somebody waits for a commit ...
-	askedAt     time.Duration // ... since then, mono
-	group       int           // how many the last commit answered ...
-	groupAt     time.Duration // ... and when
+	commitAt    time.Duration                                 // mono; 0 when nothing is staged
+	openReal    func() (*outbox.Outbox, outbox.Report, error) // the outbox on the flash
+	boxAt       time.Duration                                 // mono, before which it is not tried again
+	commitNow   bool                                          // somebody waits for a commit ...
+	askedAt     time.Duration                                 // ... since then, mono
+	group       int                                           // how many the last commit answered ...
+	groupAt     time.Duration                                 // ... and when
 	commitBad   bool
 	ackAt       time.Duration              // mono of the next SyncAcks
 	bootWall    time.Time                  // when this boot began, as the outbox was told; zero: not yet
@@ -173,6 +175,9 @@ func (l *loop) next() time.Duration {
 	next := l.core.Next()
 	if l.commitAt > 0 {
 		next = min(next, l.commitAt)
+	}
+	if l.queue.lost != nil {
+		next = min(next, l.boxAt)
 	}
 	next = min(next, l.machine.tickAt)
 	return max(next, l.hw.Now().Mono)
@@ -378,6 +383,7 @@ func (l *loop) flush() {
 	now := l.hw.Now()
 	l.machineDue(now)
 	l.queue.release(now)
+	l.retryBox(now.Mono)
 	l.bootKnown(now)
 	switch {
 	case l.commitNow && l.company(now.Mono):
@@ -435,7 +441,7 @@ func (l *loop) commit() {
 	for seq, ch := range l.waiting {
 		switch {
 		case !l.queue.box.IsStaged(seq):
-			ch <- nil
+			ch <- l.queue.lost // nil: it is on the flash
 		case err != nil:
 			ch <- err
 		default:

@@ -189,7 +189,7 @@ func (l *loop) keepMachine(state []byte, now bool) {
 // settleMachine writes the state that waits, once nothing before it is missing.
 func (l *loop) settleMachine() {
 	r := &l.machine
-	if !r.unkept || l.queue.box.Staged() > 0 {
+	if !r.unkept || l.queue.box.Staged() > 0 || l.queue.lost != nil {
 		return
 	}
 	r.unkept = false

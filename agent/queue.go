@@ -2,7 +2,9 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +24,10 @@ import (
 type queue struct {
 	device string
 	wake   chan struct{}
-	box    *outbox.Outbox
+	mu     sync.Mutex     // of box and tag against the uplink; only the loop changes them
+	box    *outbox.Outbox // the loop reads it without mu
+	lost   error          // why box is in memory; nil: it is on the flash. The loop's.
+	tag    uint64         // on the numbers that the uplink gets: memoryTag or 0
 
 	// reports are the gap messages whose gap the outbox still holds, by number:
 	// the gap is taken over only when its report is on the flash, and a commit
@@ -61,7 +66,7 @@ func (q *queue) put(s core.Store) (uint64, error) {
 
 // commit makes what is staged durable and tells the uplink.
 func (q *queue) commit() error {
-	err := q.box.Commit()
+	err := cmp.Or(q.box.Commit(), q.lost)
 	q.ring()
 	return err
 }
@@ -115,6 +120,8 @@ func (q *queue) stamp(at outbox.Stamp) protocol.Time {
 
 // Take implements uplink.Source.
 func (q *queue) Take(max, maxBytes int) []uplink.Item {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for {
 		records := q.box.Peek(max, maxBytes)
 		if q.held(records) {
@@ -182,15 +189,42 @@ func (q *queue) item(r outbox.Record) (uplink.Item, error) {
 	env := protocol.Envelope{V: protocol.Version, Device: q.device, Epoch: q.box.Epoch(), Seq: r.Seq, Type: protocol.Type(t),
 		At: q.stamp(r.At), Body: body}
 	data, err := protocol.MarshalEnvelope(env)
-	return uplink.Item{Seq: r.Seq, Type: env.Type, Payload: data, Urgent: r.Priority == outbox.Alert}, err
+	return uplink.Item{Seq: r.Seq | q.tag, Type: env.Type, Payload: data, Urgent: r.Priority == outbox.Alert}, err
 }
 
 // Ack implements uplink.Source. What could not be noted is sent again after a
 // restart, with the same numbers; the outbox's Stats hold the error.
-func (q *queue) Ack(seqs []uint64) { _ = q.box.Ack(seqs...) }
+func (q *queue) Ack(seqs []uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_ = q.box.Ack(q.ours(seqs)...)
+}
 
 // Release implements uplink.Source.
-func (q *queue) Release(seqs []uint64) { q.box.Release(seqs...) }
+func (q *queue) Release(seqs []uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.box.Release(q.ours(seqs)...)
+}
+
+// ours are the numbers of the store in use. Those of one in memory that was left mean
+// others now.
+func (q *queue) ours(seqs []uint64) []uint64 {
+	out := make([]uint64, 0, len(seqs))
+	for _, seq := range seqs {
+		if seq&memoryTag == q.tag {
+			out = append(out, seq&^memoryTag)
+		}
+	}
+	return out
+}
+
+// epoch names the store.
+func (q *queue) epoch() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.box.Epoch()
+}
 
 // Wake implements uplink.Source.
 func (q *queue) Wake() <-chan struct{} { return q.wake }

@@ -24,7 +24,6 @@ import (
 	"cellwarden/agent/flash"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/meter"
-	"cellwarden/agent/outbox"
 	"cellwarden/agent/remedy"
 	"cellwarden/agent/uplink"
 	"cellwarden/agent/wayout"
@@ -70,15 +69,25 @@ func Run(ctx context.Context, o Options) error {
 	// All segments are made now: once in the store's life its size is written as
 	// zeros, and from then on an event costs one page. Without, the first round
 	// through the segments costs twice as much for events in groups.
-	box, found, err := outbox.Open(filepath.Join(o.Config.Store.Dir, "outbox"), outbox.Options{CapBytes: o.Config.Store.OutboxBytes, Prealloc: true})
+	box, found, why, err := o.openBox()
 	if err != nil {
 		return err
 	}
 	o.Log.Info("outbox", "found", found.String())
-	l, err := newLoop(o, id, newQueue(id, box))
+	q := newQueue(id, box)
+	if why != nil {
+		q.lost, q.tag = why, memoryTag
+		o.Log.Error("the outbox cannot be used", "error", why)
+	}
+	l, err := newLoop(o, id, q)
 	if err != nil {
 		_ = box.Close()
 		return err
+	}
+	l.openReal = o.openReal
+	if why != nil {
+		l.boxAt = l.hw.Now().Mono + boxRetry
+		l.troubles.file("store", why, l.hw.Now())
 	}
 	l.begin(found)
 	return l.serve(ctx, o, id)
