@@ -90,6 +90,7 @@ type Core struct {
 	lostSeen  diag.Loss
 	whyAt     time.Duration // when the report was last asked for
 	oneWay    oneWay
+	heardAt   time.Duration
 	idle      watch
 	identOK   bool
 	modemUp   bool
@@ -170,6 +171,7 @@ type fault struct {
 	Incident string // names it for the backend
 	Told     told   // what was last said of it
 	toldAt   time.Duration
+	Healed   bool // its layer was seen to work since it last failed
 }
 
 type asker struct {
@@ -439,7 +441,7 @@ func (c *Core) Next() time.Duration {
 			early(c.now.Mono + left)
 		}
 	}
-	if c.standing != nil && c.well && c.proved(c.standing) {
+	if c.standing != nil && c.well && c.standing.Healed {
 		// What is past due waits for something else than time: the next judgement.
 		if at := c.wellAt.Mono + c.clearTime(c.standing.Class); at > c.now.Mono {
 			early(at)

@@ -130,7 +130,10 @@ func (c *Core) judge() {
 			c.well, c.wellAt = true, c.now
 		}
 		c.fine()
-		if c.standing != nil && c.proved(c.standing) && !(c.standing.Unstable && c.unstable()) && c.now.Mono-c.wellAt.Mono >= c.clearTime(c.standing.Class) {
+		if c.standing != nil && c.proved(c.standing) {
+			c.standing.Healed = true // seen to work since it last failed, however long the guard still waits
+		}
+		if c.standing != nil && c.standing.Healed && !(c.standing.Unstable && c.unstable()) && c.now.Mono-c.wellAt.Mono >= c.clearTime(c.standing.Class) {
 			c.clear(c.endedBy(), diag.Healthy)
 		}
 	case d.Layer == "" && d.Verdict == diag.Undecided:
@@ -144,6 +147,9 @@ func (c *Core) judge() {
 		c.well = false
 	default:
 		c.well = false
+		if c.standing != nil {
+			c.standing.Healed = false
+		}
 		if d.Class != diag.Ambiguous {
 			c.noteFlip(d.Class, d.Layer)
 		}

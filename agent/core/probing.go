@@ -160,6 +160,9 @@ func (c *Core) probeDone(e ProbeDone) {
 	p.running = false
 	p.spent += e.Cost
 	p.results = append(p.results, e.Result)
+	if e.Result.Result == "ok" {
+		c.idle.at = c.now.Mono // the line is proved for a while
+	}
 	c.meter.OwnBytes(uint64(e.Cost), c.now)
 	c.see("probe:"+e.Result.Probe, e.Result)
 	if len(p.queue) == 0 {

@@ -33,7 +33,7 @@ func TestThePathIsLookedAtForASale(t *testing.T) {
 	}
 	step(func(a At) Event { return Started{a} })
 	step(func(a At) Event {
-		return Links{At: a, Data: diag.Interface{Name: "wwan0", Present: true, Addr: "10.0.0.2"}}
+		return Links{At: a, Data: diag.Interface{Name: "wwan0", Present: true, Up: true, Addr: "10.0.0.2"}}
 	})
 	if step(sell) != 1 {
 		t.Error("the path was not looked at for the first customer")

@@ -36,6 +36,7 @@ func (c *Core) askWhy() {
 // A packet that gets no answer shows within one look at the counters.
 type oneWay struct {
 	rx, tx uint64        // at the newest answer
+	seen   bool          // something ever came in
 	since  time.Duration // of the first look that found packets out and none in, 0 none
 }
 
@@ -43,14 +44,21 @@ type oneWay struct {
 // said what there is to say.
 const lasting = 2 * time.Minute
 
-func (w *oneWay) look(now time.Duration, r meter.Reading) {
+// look takes a reading; it reports whether something came in since the last.
+func (w *oneWay) look(now time.Duration, r meter.Reading) bool {
+	heard := r.RxBytes > w.rx && w.seen
 	switch {
 	case r.RxBytes != w.rx || r.TxBytes < w.tx:
-		*w = oneWay{rx: r.RxBytes, tx: r.TxBytes}
+		*w = oneWay{rx: r.RxBytes, tx: r.TxBytes, seen: true}
 	case r.TxBytes > w.tx && w.since == 0:
 		w.since = now
 	}
+	return heard
 }
+
+// heardApart is the time between two rounds that what comes in over a line in doubt
+// may start: an answer now and then is what a weak line has.
+const heardApart = time.Minute
 
 func (w *oneWay) stands(now time.Duration) bool { return w.since > 0 && now-w.since <= lasting }
 
@@ -78,6 +86,9 @@ func (c *Core) watchIdle() {
 	}
 	if n := len(c.traffic); n > 0 && c.traffic[n-1].rx != w.rx {
 		w.rx, w.at = c.traffic[n-1].rx, c.now.Mono
+	}
+	if w.at == 0 {
+		w.at = c.now.Mono
 	}
 	if c.now.Mono-w.at < c.stretch(watchEvery) {
 		return

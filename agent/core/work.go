@@ -199,7 +199,10 @@ func (c *Core) links(e Links) {
 }
 
 func (c *Core) move(r meter.Reading) {
-	c.oneWay.look(c.now.Mono, r)
+	if c.oneWay.look(c.now.Mono, r) && c.probes.doubt && c.now.Mono-c.heardAt >= heardApart {
+		c.heardAt = c.now.Mono // something came back: look at once, not when the next round is due
+		c.probes.fresh(c.now.Mono)
+	}
 	if n := len(c.traffic); n > 0 && (c.traffic[n-1].index != r.Index || c.traffic[n-1].rx > r.RxBytes || c.traffic[n-1].tx > r.TxBytes) {
 		c.traffic = nil
 	}

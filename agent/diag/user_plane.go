@@ -20,10 +20,17 @@ func (k *Known) freshProbes() []ProbeResult {
 	for _, p := range k.probes {
 		if p.res.Result == "ok" {
 			lastOK[p.res.Target] = p.at
+			if p.res.Probe == "broker" {
+				lastOK["login"] = p.at
+			}
 		}
 	}
 	var out []ProbeResult
+	others := true // the newest answer of somebody else, at that place
 	for _, p := range k.probes {
+		if p.res.Target == "third_party" && p.res.Result != "not_sent" {
+			others = p.res.Result == "ok"
+		}
 		if p.res.Result == "not_sent" || p.res.Probe == "ntp" {
 			continue
 		}
@@ -31,7 +38,13 @@ func (k *Known) freshProbes() []ProbeResult {
 			continue // it worked before the line was lost
 		}
 		ok, had := lastOK[p.res.Target]
+		if p.res.Result == "unauthorized" {
+			ok, had = lastOK["login"] // that a port opens takes no refused login back
+		}
 		lasting := p.res.Result != "ok" && k.within(p.at, failureWindow) && (!had || p.at.Mono > ok.Mono)
+		if since, answers := lastOK["third_party"]; p.res.Target == "own" && p.res.Result == "timeout" && !others && answers && since.Mono > p.at.Mono {
+			continue // it was silent while all was, and others answer since: it has to be asked anew
+		}
 		if k.within(p.at, probeWindow) || lasting {
 			out = append(out, p.res)
 		}
