@@ -30,6 +30,9 @@ demo: ## one story from "online" to "over quota" and back, no root, no modem
 demo-backend: ## the backend's side: broker, receiver, twenty machines, webhook and page, in one process
 	@go run ./protocol/cmd/demo-backend
 
+bench-fleet: ## the receiver beside mosquitto, RabbitMQ and PostgreSQL: kills, throughput, latency, 10,000 devices (10 min)
+	@CELLWARDEN_BENCH=$(or $(BENCH),1) go test -count=1 -timeout 40m -v ./protocol/backend/fleetbench | grep -v '^=== '
+
 build: ## the device's binary into build/; TARGET=armv7 (or another) for a board
 	@scripts/build.sh $(or $(TARGET),host)
 

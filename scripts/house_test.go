@@ -115,6 +115,7 @@ var arrows = map[string][]string{
 	"protocol/backend/mqtt":    {"protocol/backend/ingest", "protocol/backend/store"},
 	"protocol/backend/amqp":    {"protocol/backend/ingest"},
 	"protocol/backend/webhook": {"protocol/backend/store", "protocol/schema"},
+	"protocol/backend/deploy":  {},
 	"protocol/backend/alerts":  {"protocol/backend/store"},
 	"protocol/backend/receiver": {"protocol", "protocol/backend/alerts", "protocol/backend/amqp", "protocol/backend/ingest", "protocol/backend/mqtt",
 		"protocol/backend/store", "protocol/backend/webhook"},

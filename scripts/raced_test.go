@@ -18,6 +18,7 @@ var notRaced = map[string]string{
 	"agent/board/boardtest":        "helpers without tests of their own; they run in the tests of agent/board",
 	"agent/cmd/cellwarden":         "the binary itself: its tests start it as a process",
 	"protocol/backend/backendtest": "helpers without tests of their own",
+	"protocol/backend/fleetbench":  "measurements, which the race detector would spoil",
 	"scripts":                      "no goroutine beside those of go test",
 }
 

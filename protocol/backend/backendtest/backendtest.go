@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -254,5 +255,22 @@ func (r *Rabbit) Ctl(args ...string) {
 	c.Dir, c.Env, c.SysProcAttr = r.dir, r.env, as(r.t, "rabbitmq")
 	if out, err := c.CombinedOutput(); err != nil {
 		r.t.Fatalf("rabbitmqctl %v: %v\n%s", args, err, out)
+	}
+}
+
+// Script runs a shell script of the project that calls rabbitmqctl on the node.
+func (r *Rabbit) Script(path string, args ...string) {
+	r.t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	program := find(r.t, "rabbitmq-server", "rabbitmqctl", "/usr/lib/rabbitmq/bin/rabbitmqctl")
+	c := exec.Command("sh", append([]string{"-s", "--"}, args...)...)
+	c.Stdin = bytes.NewReader(text)
+	c.Dir, c.SysProcAttr = r.dir, as(r.t, "rabbitmq")
+	c.Env = append(slices.Clone(r.env), "RABBITMQCTL="+program+" -n "+r.node)
+	if out, err := c.CombinedOutput(); err != nil {
+		r.t.Fatalf("%s: %v\n%s", path, err, out)
 	}
 }

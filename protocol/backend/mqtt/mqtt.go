@@ -180,15 +180,18 @@ func (s *Source) receive(p paho.PublishReceived) (bool, error) {
 	return true, nil
 }
 
-// Next gives what came, at most MaxBatch messages: when that many wait, or Linger
-// after the first.
+// half of the window is a batch: while one half is committed the other arrives.
+const half = ingest.MaxBatch / 2
+
+// Next gives what came, at most MaxBatch messages: when half of that many wait, or
+// Linger after the first.
 func (s *Source) Next(ctx context.Context) ([]ingest.Publish, error) {
 	var first <-chan time.Time
 	for {
 		s.mu.Lock()
 		n := len(s.queue)
 		s.mu.Unlock()
-		if n >= ingest.MaxBatch {
+		if n >= half {
 			return s.takeAll(), nil
 		}
 		if n > 0 && first == nil {
