@@ -118,6 +118,7 @@ type watcher struct {
 // begin tells what the start has found amiss.
 func (l *loop) begin(found outbox.Report) {
 	now := l.hw.Now()
+	l.troubles.file("disk", l.saver.Writable(), now)
 	if found.Damaged+found.Recovered+found.Quarantined > 0 || found.StateLost && !found.Created {
 		l.troubles.set("damage", "store_damaged", now, found.String())
 		l.log.Warn("the store was damaged", "found", found.String())
@@ -330,6 +331,7 @@ func (l *loop) lastWords(w protocol.Last) {
 }
 
 func (l *loop) look() {
+	l.troubles.file("disk", l.saver.Writable(), l.hw.Now())
 	readings, data, err := l.hw.Links()
 	l.troubles.file("links", err, l.hw.Now())
 	if err != nil {

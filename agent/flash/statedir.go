@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,16 @@ func OpenStateDir(fsys FS, dir, run string, log *slog.Logger) *StateDir {
 		log.Error("others could change what the agent keeps", "error", err)
 	}
 	return d
+}
+
+// Writable looks, without writing, whether the file system takes writes: a kernel that
+// has met errors sets it read-only, and nothing may have to be kept for hours.
+func (d *StateDir) Writable() error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(d.dir, &st); err == nil && st.Flags&unix.ST_RDONLY != 0 {
+		return fmt.Errorf("%w: %s", ErrReadOnly, d.dir)
+	}
+	return nil // what else is wrong shows when something is written
 }
 
 // Kept is what was kept of a name, the newest last: on the flash, and in memory since.
