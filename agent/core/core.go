@@ -148,6 +148,7 @@ type Core struct {
 	lastTime time.Time      // when the clock was last trusted, as kept
 	lost     *protocol.Lost // what an hour without service costs now, nil not known
 	soldFor  time.Duration  // when the path was last looked at for a sale
+	buying   time.Duration  // when somebody last chose a product
 
 	dirty     bool
 	urgent    bool

@@ -144,8 +144,13 @@ func (c *Core) passes() bool {
 	})
 }
 
-// busy: the machine received something in the last minute.
+// busy: the machine received something in the last minute, or somebody has just chosen
+// a product. A step that takes the line away waits for such a moment to pass, some
+// minutes at most: beyond that an outage costs more than the step.
 func (c *Core) busy() bool {
+	if c.buying > 0 && c.now.Mono-c.buying < buyingFor {
+		return true
+	}
 	n := len(c.traffic)
 	return n > 1 && c.now.Mono-c.traffic[n-1].at <= trafficSpan && c.traffic[n-1].rx > c.traffic[0].rx
 }

@@ -11,12 +11,16 @@ import (
 // costs 0.5 to 3 KB.
 const sellCheck = 10 * time.Minute
 
+// buyingFor is how long a purchase takes, from the choice to the product.
+const buyingFor = 2 * time.Minute
+
 // aboutToSell has the path looked at while somebody chooses: a dead one is then known
 // before the payment, and not by it. Where the broker connection over the data interface
 // proves the path, and where the line is in doubt anyway, there is nothing to add; the
 // day's budget for probes holds as ever.
 func (c *Core) aboutToSell() {
 	now := c.now.Mono
+	c.buying = now
 	if c.inDoubt() || c.uplink.OverData && c.uplink.State == "connected" || c.soldFor > 0 && now-c.soldFor < sellCheck {
 		return
 	}

@@ -81,3 +81,26 @@ func TestAlertsSayWhatAnHourCosts(t *testing.T) {
 	}
 	t.Error("no alert was raised")
 }
+
+// While somebody buys, a step that takes the line away waits; two minutes later it does
+// not wait for him any more.
+func TestRecoveryWaitsForABuyer(t *testing.T) {
+	at := instant.Instant{Boot: "b", Mono: time.Hour}
+	c, err := New(Options{Device: "d", Poll: time.Minute, SlowPoll: time.Hour, LinkPoll: time.Hour, ReportEvery: 24 * time.Hour}, at, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Step(Started{At{at}})
+	if c.busy() {
+		t.Error("busy, though nobody is there")
+	}
+	c.Step(AboutToSell{At{at}})
+	if !c.busy() {
+		t.Error("somebody has just chosen, and it is not busy")
+	}
+	at = at.Add(buyingFor)
+	c.Step(Tick{At{at}})
+	if c.busy() {
+		t.Error("still busy after the purchase")
+	}
+}
