@@ -85,9 +85,13 @@ func (l *loop) updateLine(overData func(string) bool) func(context.Context) upda
 		type known struct {
 			meter.Usage
 			busy bool
+			past time.Time
 		}
-		g, err := ask(ctx, l, func() known { return known{l.core.View().Usage, l.machine.m.Busy(now, l.updateFrom, l.updateTo)} })
+		g, err := ask(ctx, l, func() known {
+			return known{l.core.View().Usage, l.machine.m.Busy(now, l.updateFrom, l.updateTo), l.core.LastTime()}
+		})
 		if err == nil {
+			line.Past = g.past
 			line.Used, line.Quota, line.Unplaced, line.Busy = g.UsedBytes, g.QuotaBytes, !g.TimeKnown, g.busy
 		}
 		return line

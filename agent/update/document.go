@@ -202,10 +202,25 @@ type Device struct {
 	Runs   string // the version that runs
 	Tried  string // the version that was taken back last, "" for none
 	Again  bool   // it may be tried again, also where it once was confirmed
-	// Now is the time; where it is not trusted no expiry is judged, since a board
-	// that lost its clock may be the one that waits for the repair.
+	// Now is the time; where it is not trusted an expiry is judged by Past alone, since
+	// a board that lost its clock may be the one that waits for the repair.
 	Now     time.Time
 	Trusted bool
+	// Past is the latest moment that is surely over, whatever the clock shows: when a
+	// clock was last trusted here, or Made. Zero: Made.
+	Past time.Time
+}
+
+// Made is before any release of this program: what expired by then is refused by any
+// clock.
+var Made = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+// past is the later of Past and Made.
+func (dev Device) past() time.Time {
+	if dev.Past.After(Made) {
+		return dev.Past
+	}
+	return Made
 }
 
 // Judge reads a manifest, following the changes of keys that lead to it. Root is
@@ -256,6 +271,10 @@ func (dev Device) current(what, expires string) error {
 	}
 	if dev.Trusted && !t.After(dev.Now) {
 		return protocol.Refuse(protocol.UpdateExpired, "the %s ended on %s", what, expires)
+	}
+	if past := dev.past(); !dev.Trusted && !t.After(past) {
+		return protocol.Refuse(protocol.UpdateExpired, "the %s ended on %s, and it was later than that already on %s, though no clock is trusted now",
+			what, expires, past.UTC().Format(time.DateOnly))
 	}
 	return nil
 }

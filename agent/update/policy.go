@@ -21,6 +21,7 @@ type Policy struct {
 type Line struct {
 	Now     time.Time
 	Trusted bool
+	Past    time.Time // when a clock was last trusted, zero never
 	// OverData: it goes over the interface that the plan pays for. Else nothing but
 	// the line itself bounds it.
 	OverData    bool

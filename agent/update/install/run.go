@@ -385,7 +385,7 @@ func (r *Runner) readManifest(ctx context.Context) (doc []byte, err error) {
 // brought.
 func (r *Runner) judge(doc []byte) error {
 	l := r.h.Line()
-	dev := update.Device{Root: r.root, Target: r.h.Target, Floor: r.floor(), Runs: r.h.Version, Tried: r.slots.Failed, Again: r.job.Again, Now: l.Now, Trusted: l.Trusted}
+	dev := update.Device{Root: r.root, Target: r.h.Target, Floor: r.floor(), Runs: r.h.Version, Tried: r.slots.Failed, Again: r.job.Again, Now: l.Now, Trusted: l.Trusted, Past: l.Past}
 	m, newRoot, err := update.Judge(doc, dev)
 	if m.Version != "" {
 		r.manifest = &m // named in the refusal, if it is one
