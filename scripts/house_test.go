@@ -75,6 +75,8 @@ var arrows = map[string][]string{
 	"agent/machine/line":   {"agent/machine/dex", "agent/machine/ddcmp", "agent/machine/mdb"},
 	"agent/machine/vmcsim": {},
 
+	"agent/machine/cmd/vmcsim": {"agent/machine/vmcsim"},
+
 	// The machine's hardware as functions; what a probe or a question of the time is
 	// comes from the packages that ask.
 	"agent/device": {"agent/remedy", "agent/machine/ddcmp", "agent/machine/line", "agent/board", "agent/config", "agent/core", "agent/diag", "agent/instant", "agent/meter", "agent/probe", "agent/wayout",
