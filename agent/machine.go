@@ -127,8 +127,8 @@ func (l *loop) tellHabit(now instant.Instant) {
 	r := &l.machine
 	var lost *protocol.Lost
 	if v := r.m.LostPerHour(now); v > 0 {
-		id := r.m.Identity()
-		lost = &protocol.Lost{PerHour: v, Decimals: id.Decimals, Currency: id.Currency}
+		lost = &protocol.Lost{PerHour: v}
+		lost.Decimals, lost.Currency = r.m.Money()
 	}
 	if lost == nil && r.told == nil || lost != nil && r.told != nil && *lost == *r.told {
 		return

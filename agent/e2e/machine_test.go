@@ -331,3 +331,29 @@ func TestMachineKilledAroundTheLastAcknowledgement(t *testing.T) {
 		"%d audits were in the outbox, 0 were missing",
 		cleared.Load(), kept.Load())
 }
+
+// Sales that the machine's own software hands in count for the day, and reach the
+// backend as the events that they are; a read without a port is refused with the reason.
+func TestMachineSoftwareHandsInSales(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, nil, plain("none"))
+	m.start()
+	if m.status().Machine != nil {
+		t.Error("a machine is shown, though nothing of one is known")
+	}
+	for _, data := range []string{`{"sel":"12","price":350,"kind":"cashless"}`, `{"sel":"3","price":200,"kind":"cash"}`, `{"kind":"test","price":100}`, `[1]`} {
+		if _, errs, code := m.run("event", "put", "sale", "--data", data, "--socket", m.socket); code != 0 {
+			t.Fatalf("%s: %s", data, errs)
+		}
+	}
+	if s := m.status().Machine; s == nil || s.TodayCount != 3 || s.TodayValue != 550 || s.TodayFrom != "software" {
+		t.Errorf("the machine is %+v, want 3 vends for 550 and the test not among them", s)
+	}
+	out, errs, code := m.run("machine", "--lang", "en", "--socket", m.socket)
+	if code != 0 || !strings.Contains(out, "3 vends, 5.50") {
+		t.Errorf("cellwarden machine: exit %d: %s%s", code, out, errs)
+	}
+	if _, errs, code := m.run("machine", "read", "--socket", m.socket); code != 1 || !strings.Contains(errs, "machine.audit") {
+		t.Errorf("a read without a port: exit %d: %s", code, errs)
+	}
+}

@@ -88,6 +88,7 @@ func (m *Machine) sale(e mdb.Event) {
 	}
 	if e.Price >= 0 {
 		s.Price, s.Decimals = ptr(e.Price), ptr(e.Decimals)
+		m.s.Unit = &unit{e.Decimals, e.Currency}
 	} else if e.Raw >= 0 {
 		s.Raw = ptr(e.Raw)
 	}

@@ -119,6 +119,7 @@ type state struct {
 	Retries  int                  `json:"retries,omitempty"` // after a poll that gave nothing
 	Last     lastAudit            `json:"last"`
 	Single   bool                 `json:"single,omitempty"` // single sales are seen: by the bus or the machine's software
+	Unit     *unit                `json:"unit,omitempty"`   // of money, as the bus says it
 	Codes    []string             `json:"codes,omitempty"`  // event codes of the last audit
 }
 

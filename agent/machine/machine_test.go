@@ -152,6 +152,18 @@ func TestStateIsKept(t *testing.T) {
 	}
 }
 
+// Before any audit the bus says what money is counted in; before both, two decimals.
+func TestMoneyBeforeAnAudit(t *testing.T) {
+	s := open(t, Options{})
+	if d, c := s.m.Money(); d != 2 || c != "" {
+		t.Errorf("%d decimals of %q", d, c)
+	}
+	s.bus(mdb.Event{Kind: mdb.Sale, Pay: "cashless", Item: 1, Price: 150, Raw: 150, Decimals: 0, Currency: "392"})
+	if d, c := s.m.Money(); d != 0 || c != "392" {
+		t.Errorf("%d decimals of %q", d, c)
+	}
+}
+
 // A jam that the machine reports, with its own code, and its end; a door that was
 // opened and closed between two audits.
 func TestWhatTheMachineReports(t *testing.T) {
@@ -268,6 +280,9 @@ func TestBusAndAuditAreCompared(t *testing.T) {
 	s.want("audit window 3")
 	if len(s.sales) != 3 || *s.sales[0].Price != 200 || s.sales[0].Selection != "12" || s.sales[0].How != Reported {
 		t.Errorf("sales %+v", s.sales)
+	}
+	if v := s.m.View(s.at); v.Decimals != 2 || v.Currency != "EUR" {
+		t.Errorf("money in %d decimals of %q", v.Decimals, v.Currency)
 	}
 	if d := s.m.View(s.at).Today; d.Count != 3 || d.Value != 600 || d.From != "mdb" {
 		t.Errorf("today %+v: the audit was added", d)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"cellwarden/agent/instant"
-	"cellwarden/agent/machine/evadts"
 )
 
 // View is what people see of the machine. It shares nothing that changes.
@@ -54,7 +53,8 @@ func (m *Machine) View(at instant.Instant) View {
 	v := View{Read: m.s.LastRead, Source: m.s.Last.Source, G85: string(m.s.Last.G85), State: m.s.Last.State, Failures: m.s.Failures,
 		Window: [2]int64{m.s.Last.Window.Count.V(), m.s.Last.Window.Value.V()}, Total: [2]int64{m.s.Last.Total.Count.V(),
 			m.s.Last.Total.Value.V()},
-		Today: m.s.Day, Usual: -1, Decimals: i.Decimals, Currency: i.Currency, LastSale: m.s.LastSale, Bus: m.busUp}
+		Today: m.s.Day, Usual: -1, LastSale: m.s.LastSale, Bus: m.busUp}
+	v.Decimals, v.Currency = m.Money()
 	v.Name = i.Model
 	if i.Serial != "" {
 		v.Name += " " + i.Serial
@@ -131,8 +131,23 @@ func (m *Machine) LostPerHour(at instant.Instant) int64 {
 // Quiet reports whether the machine hardly sells at a moment.
 func (m *Machine) Quiet(at instant.Instant) bool { return m.s.Profile.Quiet(at, m.opt.Offset) }
 
-// Identity is the last audit's.
-func (m *Machine) Identity() evadts.Identity { return m.s.Last.Identity }
+// unit is what money is counted in.
+type unit struct {
+	Decimals int    `json:"d"`
+	Currency string `json:"c,omitempty"`
+}
+
+// Money is what amounts are counted in: decimals of the minor unit, and the currency as
+// far as the machine says it. The audit tells, else the bus; most currencies have two.
+func (m *Machine) Money() (decimals int, currency string) {
+	switch {
+	case !m.s.LastRead.IsZero():
+		return m.s.Last.Identity.Decimals, m.s.Last.Identity.Currency
+	case m.s.Unit != nil:
+		return m.s.Unit.Decimals, m.s.Unit.Currency
+	}
+	return 2, ""
+}
 
 // Busy reports whether the machine usually sells well at a moment. between, in minutes
 // of its day, is when what wants to know may happen: where every hour of it is as good,
