@@ -41,8 +41,8 @@ func need(t *testing.T) {
 	}
 }
 
-// binary is the receiver, built once.
-var binary = sync.OnceValues(func() (string, error) {
+// built is the receiver, built once.
+var built = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("cellwarden-receiver-%d", os.Getpid()))
 	out, err := exec.Command("go", "build", "-o", path, "../../cmd/cellwarden-receiver").CombinedOutput()
 	if err != nil {
@@ -68,7 +68,7 @@ func start(t testing.TB, args ...string) *process {
 }
 
 func (p *process) start() {
-	path, err := binary()
+	path, err := built()
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func Open(ctx context.Context, opt Options) (*Source, error) {
 		TlsCfg:                opt.TLS,
 		KeepAlive:             keepAlive,
 		SessionExpiryInterval: session,
-		ReconnectBackoff:      autopaho.NewExponentialBackoff(200*time.Millisecond, 10*time.Second, time.Second, 2),
+		ReconnectBackoff:      autopaho.NewExponentialBackoff(50*time.Millisecond, 10*time.Second, 200*time.Millisecond, 2),
 		ConnectPacketBuilder: func(c *paho.Connect, _ *url.URL) (*paho.Connect, error) {
 			if c.Properties == nil {
 				c.Properties = &paho.ConnectProperties{}

@@ -409,14 +409,12 @@ func (in *intake) writeStreams(ctx context.Context) error {
 func (in *intake) writeEvents(ctx context.Context) error {
 	type e = row
 	cols := []column{
-		{"device", "bigint", pick(in.events, func(r *e) int64 { return r.d.id })},
+		{"device", "int", pick(in.events, func(r *e) int64 { return r.d.id })},
 		{"ep", "text", pick(in.events, func(r *e) string { return r.m.Envelope.Epoch })},
 		{"seq", "bigint", pick(in.events, func(r *e) int64 { return int64(r.m.Envelope.Seq) })},
 		{"type", "text", pick(in.events, func(r *e) string { return string(r.m.Envelope.Type) })},
 		{"at", "bigint", pick(in.events, func(r *e) int64 { return timeOf(r.m.Envelope.At, r.m.Arrived) })},
 		{"at_ok", "boolean", pick(in.events, func(r *e) bool { _, ok := trusted(r.m.Envelope.At); return ok })},
-		{"boot", "text", pick(in.events, func(r *e) string { return clean(r.m.Envelope.At.Boot, 36) })},
-		{"mono", "bigint", pick(in.events, func(r *e) int64 { return r.m.Envelope.At.MonoMS })},
 		{"arrived", "bigint", pick(in.events, func(r *e) int64 { return r.m.Arrived })},
 		{"body", "json", pick(in.events, func(r *e) string { return string(r.m.Envelope.Body) })},
 	}
@@ -430,14 +428,12 @@ func (in *intake) writeStates(ctx context.Context) error {
 	type e = row
 	st := func(r *e) *protocol.State { return r.m.Body.(*protocol.State) }
 	cols := []column{
-		{"device", "bigint", pick(in.states, func(r *e) int64 { return r.d.id })},
-		{"ep", "text", pick(in.states, func(r *e) string { return r.m.Envelope.Epoch })},
+		{"device", "int", pick(in.states, func(r *e) int64 { return r.d.id })},
 		{"seq", "bigint", pick(in.states, func(r *e) int64 { return int64(r.m.Envelope.Seq) })},
 		{"at", "bigint", pick(in.states, func(r *e) int64 { return timeOf(r.m.Envelope.At, r.m.Arrived) })},
 		{"at_ok", "boolean", pick(in.states, func(r *e) bool { _, ok := trusted(r.m.Envelope.At); return ok })},
 		{"arrived", "bigint", pick(in.states, func(r *e) int64 { return r.m.Arrived })},
 		{"class", "text", pick(in.states, func(r *e) string { return clean(st(r).Class, 40) })},
-		{"verdict", "text", pick(in.states, func(r *e) string { return clean(st(r).Verdict, 40) })},
 		{"rsrp", "real", pick(in.states, func(r *e) *float64 { return sane(st(r).RSRP) })},
 		{"sinr", "real", pick(in.states, func(r *e) *float64 { return sane(st(r).SINR) })},
 		{"rat", "text", pick(in.states, func(r *e) string { return clean(st(r).RAT, 10) })},
@@ -446,7 +442,7 @@ func (in *intake) writeStates(ctx context.Context) error {
 		{"own", "bigint", pick(in.states, func(r *e) int64 { return whole(st(r).OwnBytes) })},
 		{"quota", "bigint", pick(in.states, func(r *e) int64 { return whole(st(r).QuotaBytes) })},
 		{"waiting", "int", pick(in.states, func(r *e) int64 { return int64(max(0, min(st(r).Waiting, 1<<31-1))) })},
-		{"uptime", "bigint", pick(in.states, func(r *e) int64 { return st(r).UptimeS })},
+		{"uptime", "int", pick(in.states, func(r *e) int64 { return max(0, min(st(r).UptimeS, 1<<31-1)) })},
 		{"counts", "json", pick(in.states, func(r *e) *string { return counts(st(r).Counts) })},
 	}
 	if err := in.insert(ctx, "state", "", cols, nil); err != nil {

@@ -122,7 +122,7 @@ func dump(t testing.TB, s *Store) map[string][]string {
 	out := map[string][]string{}
 	for name, q := range map[string]string{
 		"event":  `SELECT dev, ep, seq, type, at, body FROM event JOIN device ON id = device ORDER BY dev, ep, seq`,
-		"state":  `SELECT dev, ep, seq, at, class, used, quota FROM state JOIN device ON id = device ORDER BY dev, ep, seq`,
+		"state":  `SELECT dev, seq, at, class, used, quota FROM state JOIN device ON id = device ORDER BY dev, at, seq`,
 		"stream": `SELECT dev, ep, CAST(seen AS text), floor, newest, gaps, alert_seq, blind_seq FROM stream JOIN device ON id = device ORDER BY dev, ep`,
 		"now":    `SELECT dev, state_ep, state_seq, class, used, state, inv_ep, inv_seq, boot FROM device_now JOIN device ON id = device ORDER BY dev`,
 		"alert": `SELECT dev, source, key, incident, class, verdict, who, act, ep, first_seq, last_seq, clear_seq, opened, changed, coalesce(closed, 0), ended_by, next
