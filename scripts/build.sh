@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.."
 # The largest binary for the common boards (ARMv7, arm64), 12 MB: the small ones leave some 30 MB of flash
 # to the integrator, and an update needs room for two beside the queue. A program that
 # outgrew it could not replace itself.
-readonly LIMIT_BYTES=12000000
+readonly LIMIT_BYTES=12582912 # 12 MiB
 
 # target: GOOS GOARCH and the CPU level. A wrong level dies of an illegal
 # instruction, so there is one binary for each.

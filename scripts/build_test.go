@@ -15,7 +15,7 @@ import (
 
 // limitBytes is the largest binary that the boards have room for; build.sh, which
 // also refuses a larger one, says why.
-const limitBytes = 12_000_000
+const limitBytes = 12 << 20
 
 // testOnly are modules for tests, the demo and tools. One of them in the binary
 // is a broker or a test library on a vending machine.

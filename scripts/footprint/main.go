@@ -24,10 +24,10 @@ import (
 )
 
 // limitBytes is the budget of scripts/build.sh for a binary.
-const limitBytes = 12_000_000
+const limitBytes = 12 << 20
 
-// packageBytes is the budget of scripts/package.sh for a .deb or .ipk.
-const packageBytes = 4_500_000
+// packageBytes are the budgets of scripts/package.sh.
+var packageBytes = map[string]int64{"deb": 4_500_000, "ipk": 5 << 20}
 
 // shownBytes is the least that has a row of its own.
 const shownBytes = 12 << 10
@@ -93,7 +93,7 @@ func budget(w io.Writer, dir string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "%-34s %12d %12d\n", "."+kind+", armv7", info.Size(), packageBytes)
+		fmt.Fprintf(w, "%-34s %12d %12d\n", "."+kind+", armv7", info.Size(), packageBytes[kind])
 	}
 	fmt.Fprintf(w, "%-34s %12s %12s  go test ./agent/e2e -run AtRest -v\n", "resident at rest (private)", "", "14 (8) MB")
 	fmt.Fprintf(w, "%-34s %12s %12s  go test ./agent/e2e -run ColdStart -v\n\n", "cold start to the first verdict", "", "30 s")
