@@ -15,7 +15,7 @@ import (
 
 // patience is how long a connection may take to bring its request while others wait: a
 // local program sends it at once.
-const patience = 100 * time.Millisecond
+const patience = 400 * time.Millisecond
 
 // crowd is a listener that always has room for one more: when too many are there, the
 // one that has waited longest without a request under way has to go, of whoever holds
