@@ -258,7 +258,7 @@ func (w *Watch) Silent(id int64, now, heard time.Time) []Finding {
 	w.found = nil
 	w.recent = append(trim(w.recent, now), m)
 	if now.Before(w.youngUntil) {
-		m.explain = string(Ours)
+		m.explain = "young" // it says nothing of others; what it says of itself still counts
 		return nil
 	}
 	if w.usRule(now) {

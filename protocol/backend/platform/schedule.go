@@ -49,6 +49,9 @@ type Job struct {
 // Schedule says whom to ask when, for one account. It is pure: the time comes in. One
 // goroutine owns it.
 type Schedule struct {
+	// Again stands in the place of UrgentAgain, for accounts that may be asked oftener.
+	Again time.Duration
+
 	batch int
 	gap   time.Duration // between two calls of this account
 	zone  *time.Location
@@ -78,7 +81,7 @@ type asked struct {
 // NewSchedule makes one for an account whose limit is one call each gap, and whose
 // batches hold batch cards (0: there are none).
 func NewSchedule(gap time.Duration, batch int, zone *time.Location) *Schedule {
-	return &Schedule{gap: gap, batch: batch, zone: zone, cards: map[string]*asked{}}
+	return &Schedule{Again: UrgentAgain, gap: gap, batch: batch, zone: zone, cards: map[string]*asked{}}
 }
 
 // ScheduleOf makes the schedule of an adapter's account.
@@ -118,9 +121,9 @@ func (s *Schedule) Wants(c Card, now time.Time) {
 	if a == nil || a.again > 0 {
 		return
 	}
-	a.again, a.at = UrgentAgain, now
-	if !a.last.IsZero() && a.last.Add(UrgentAgain).After(now) {
-		a.at = a.last.Add(UrgentAgain)
+	a.again, a.at = s.Again, now
+	if !a.last.IsZero() && a.last.Add(s.Again).After(now) {
+		a.at = a.last.Add(s.Again)
 	}
 	if a.not.After(a.at) {
 		a.at = a.not

@@ -53,6 +53,9 @@ func (w *Worker) Know(list []Card) { w.with(func(s *Schedule) { each(list, s.Car
 // wanted.
 func (w *Worker) Want(c Card) { w.with(func(s *Schedule) { s.Wants(c, time.Now()) }) }
 
+// Again sets how soon a card that stays wanted is asked for again, before Run.
+func (w *Worker) Again(d time.Duration) { w.with(func(s *Schedule) { s.Again = d }) }
+
 // Calm ends Want.
 func (w *Worker) Calm(c Card) { w.with(func(s *Schedule) { s.Calm(c) }) }
 
