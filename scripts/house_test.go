@@ -121,10 +121,13 @@ var arrows = map[string][]string{
 	"protocol/backend/alerts":  {"protocol/backend/store"},
 	"protocol/backend/receiver": {"protocol", "protocol/backend/alerts", "protocol/backend/amqp", "protocol/backend/ingest", "protocol/backend/mqtt",
 		"protocol/backend/store", "protocol/backend/webhook"},
-	"protocol/cmd/demo-backend":        {"protocol", "protocol/backend/receiver", "protocol/backend/store", "protocol/backend/webhook"},
-	"protocol/cmd/cellwarden-receiver": {"protocol/backend/mqtt", "protocol/backend/receiver", "protocol/backend/store"},
-	"protocol/backend/store":           {"protocol"},
-	"protocol/backend/backendtest":     {},
+	"protocol/cmd/demo-backend": {"protocol", "protocol/backend/receiver", "protocol/backend/store", "protocol/backend/webhook"},
+	"protocol/backend/watch":    {"protocol", "protocol/backend/fleet", "protocol/backend/platform", "protocol/backend/store"},
+	"protocol/backend/web":      {"protocol", "protocol/backend/fleet", "protocol/backend/store", "protocol/backend/webhook"},
+	"protocol/cmd/cellwarden-receiver": {"protocol", "protocol/backend/mqtt", "protocol/backend/platform", "protocol/backend/receiver",
+		"protocol/backend/store", "protocol/backend/watch", "protocol/backend/web"},
+	"protocol/backend/store":       {"protocol"},
+	"protocol/backend/backendtest": {},
 }
 
 // top marks what stands above all and wires it together.

@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"cellwarden/protocol"
 	"cellwarden/protocol/backend/mqtt"
 	"cellwarden/protocol/backend/receiver"
 	"cellwarden/protocol/backend/store"
@@ -54,6 +55,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	states := f.Duration("keep-states", store.DefaultRetention.States, "how long states are kept")
 	known := f.Bool("known-devices-only", false, "reject devices that are not in the table device")
 	drain := f.Bool("drain", false, "take this receiver out of the group for good: finish its share, end its session, stop")
+	var fleet fleetFlags
+	fleet.add(f)
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -82,8 +85,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	cfg.Limits = store.DefaultLimits
 	cfg.Limits.UnknownDevice = !*known
 	cfg.Log = slog.New(slog.NewTextHandler(out, nil))
-	r, err := receiver.New(ctx, cfg)
+	var r *receiver.Receiver
+	err := fleet.setup(ctx, &cfg, func(ctx context.Context, device string, c protocol.Command) error { return r.Send(ctx, device, c) })
 	if err != nil {
+		return err
+	}
+	if r, err = receiver.New(ctx, cfg); err != nil {
 		return err
 	}
 	if *drain {
