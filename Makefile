@@ -53,7 +53,7 @@ sbom: ## bill of materials and licences of every target into dist/
 RACED := agent agent/board agent/cli agent/demo agent/device agent/flash agent/localapi agent/localapi/view agent/metertest agent/outbox \
 	agent/probe agent/text agent/update/install agent/update/launch agent/uplink agent/wayout agent/web agent/web/access agent/worker agent/machine/line agent/machine/cmd/vmcsim \
 	modem modem/at modem/cmd/modemsim modem/modemtest protocol/backend/platform protocol/backend/watch protocol/backend/web modem/transcript \
-	protocol/backend/receiver protocol/cmd/demo-backend protocol/backend/store protocol/backend/webhook
+	protocol/backend/ingest protocol/backend/receiver protocol/cmd/demo-backend protocol/backend/store protocol/backend/webhook
 
 test: ## everything, after installing what the tests use (needs root for that)
 	@scripts/test-deps.sh
