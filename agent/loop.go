@@ -14,6 +14,7 @@ import (
 	"cellwarden/agent/diag"
 	"cellwarden/agent/flash"
 	"cellwarden/agent/instant"
+	"cellwarden/agent/journal"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/outbox"
 	"cellwarden/agent/probe"
@@ -66,6 +67,7 @@ type loop struct {
 	recorder *modem.Recorder
 	version  string
 	board    string
+	journal  *journal.Book
 	name     string // of the machine, for people
 	modem    *worker.Modem
 	probe    *worker.Probe
@@ -80,6 +82,7 @@ type loop struct {
 	overData    func(addr string) bool
 	wayKnown    bool // overData knows; else it says no to all
 	commitEvery time.Duration
+	journalAt   time.Duration                                 // mono of the diary's next save
 	commitAt    time.Duration                                 // mono; 0 when nothing is staged
 	openReal    func() (*outbox.Outbox, outbox.Report, error) // the outbox on the flash
 	boxAt       time.Duration                                 // mono, before which it is not tried again
@@ -260,7 +263,9 @@ func (l *loop) port(e core.PortState) {
 
 // step gives the core one event and carries out what it wants.
 func (l *loop) step(ev core.Event) {
-	for _, e := range l.core.Step(ev) {
+	effects := l.core.Step(ev)
+	l.note(ev, effects)
+	for _, e := range effects {
 		switch e := e.(type) {
 		case core.Ask:
 			if !l.modem.Request(e) { // cannot be: the core asks one round at a time
@@ -387,6 +392,7 @@ func (l *loop) flush() {
 	l.queue.release(now)
 	l.retryBox(now.Mono)
 	l.bootKnown(now)
+	l.keepJournal(now.Mono)
 	switch {
 	case l.commitNow && l.company(now.Mono):
 		l.commitAt = l.askedAt + gatherWait
@@ -561,6 +567,8 @@ func (l *loop) finish() {
 		}
 	}
 	l.step(core.Stopping{At: l.at()})
+	l.journalAt = 0
+	l.keepJournal(0)
 	l.block.Want(false)
 	l.settleBlock()
 	l.commit()

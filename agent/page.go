@@ -2,8 +2,11 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -11,6 +14,7 @@ import (
 
 	"cellwarden/agent/core"
 	"cellwarden/agent/flash"
+	"cellwarden/agent/journal"
 	"cellwarden/agent/localapi"
 	"cellwarden/agent/web"
 	"cellwarden/agent/web/access"
@@ -85,4 +89,78 @@ func (b *backend) Hold(ctx context.Context, d time.Duration) error {
 // Did implements localapi.Workshop.
 func (b *backend) Did(ctx context.Context, what string) error {
 	return tell(ctx, b.loop, func() { b.loop.step(core.Did{At: b.loop.at(), What: what}) })
+}
+
+// Chronicle implements localapi.Chronicled.
+func (b *backend) Chronicle(ctx context.Context, since time.Time) (localapi.Chronicle, error) {
+	return ask(ctx, b.loop, func() localapi.Chronicle {
+		out := localapi.Chronicle{Entries: append([]journal.Entry{}, b.loop.journal.Since(since)...), Levels: []localapi.LevelPoint{}}
+		for _, l := range b.loop.journal.Levels() {
+			p := localapi.LevelPoint{Unix: l.Unix}
+			if v := l.RSRP; !math.IsNaN(v) {
+				p.RSRP = &v
+			}
+			if v := l.SINR; !math.IsNaN(v) {
+				p.SINR = &v
+			}
+			out.Levels = append(out.Levels, p)
+		}
+		return out
+	})
+}
+
+// Identities implements localapi.Identified.
+func (b *backend) Identities(ctx context.Context) (localapi.Identities, error) {
+	return ask(ctx, b.loop, func() localapi.Identities {
+		k := b.loop.core.View().Known
+		return localapi.Identities{ICCID: k.ICCID, IMEI: k.IMEI}
+	})
+}
+
+// Aim implements localapi.Aimed.
+func (b *backend) Aim(ctx context.Context, d time.Duration) error {
+	return tell(ctx, b.loop, func() { b.loop.step(core.Aim{At: b.loop.at(), For: d}) })
+}
+
+// When the diary goes to the flash: an entry soon, since a power cut is the usual end of
+// a machine; levels alone seldom.
+const (
+	journalSoon = time.Minute
+	journalLate = 2 * time.Hour
+)
+
+// openJournal reads the diary; one that cannot be read is set aside.
+func openJournal(files *flash.StateDir, salt string) *journal.Book {
+	hash := func(id string) string {
+		sum := sha256.Sum256([]byte(salt + "/journal/" + id))
+		return hex.EncodeToString(sum[:6])
+	}
+	b, err := journal.Open(files.Load("journal"), hash)
+	if err != nil {
+		files.SetAside("journal", err)
+	}
+	return b
+}
+
+// note writes into the diary what an event and its effects tell.
+func (l *loop) note(ev core.Event, effects []core.Effect) {
+	now := l.hw.Now()
+	wait := journalLate
+	if l.journal.Note(ev, now, effects) {
+		wait = journalSoon
+	}
+	if at := now.Mono + wait; l.journalAt == 0 || at < l.journalAt {
+		l.journalAt = at
+	}
+}
+
+// keepJournal saves the diary when it is due.
+func (l *loop) keepJournal(now time.Duration) {
+	if now < l.journalAt {
+		return
+	}
+	l.journalAt = now + journalLate
+	if err := l.saver.Save("journal", l.journal.Bytes()); err != nil {
+		l.log.Warn("the diary is not kept", "error", err)
+	}
 }

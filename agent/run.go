@@ -128,7 +128,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		HasModem: o.Hardware.OpenModem != nil, ModemAt: modemAt(cfg.Modem), Meter: meter.Options{FlushBytes: cfg.Store.MeterFlushBytes},
 	}
 	events := make(chan core.Event, eventQueue)
-	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, name: cfg.Device.Name, recorder: o.Recorder, events: events, calls: make(chan func()), words: make(chan []byte, 1), over: make(chan struct{}), queue: q,
+	l := &loop{hw: o.Hardware, log: o.Log, version: o.Version, board: o.Board, journal: openJournal(files, salt), name: cfg.Device.Name, recorder: o.Recorder, events: events, calls: make(chan func()), words: make(chan []byte, 1), over: make(chan struct{}), queue: q,
 		modem: worker.NewModem(o.Hardware, o.Log, events), port0: cfg.Modem.Port, nudges: make(chan struct{}, 1), probe: worker.NewProbe(o.Hardware, events), saver: files, block: board.NewBlock(files.Run(), cfg.Data.Interfaces),
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.Load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{}, watching: map[chan struct{}]struct{}{},

@@ -86,16 +86,17 @@ var arrows = map[string][]string{
 	"agent/update/install": {"agent/flash", "agent/update", "protocol"},
 	"agent/update/launch":  {"agent/config", "agent/flash", "agent/update/install", "protocol"},
 
-	"agent/localapi":         {"agent/core", "agent/diag", "protocol", "agent/instant", "agent/meter", "modem/threegpp"},
+	"agent/journal":          {"agent/carrier", "agent/core", "agent/instant", "modem/threegpp", "protocol"},
+	"agent/localapi":         {"agent/journal", "agent/core", "agent/diag", "protocol", "agent/instant", "agent/meter", "modem/threegpp"},
 	"agent/localapi/fixture": {"agent/diag", "agent/localapi", "agent/text", "protocol"},
-	"agent/localapi/view":    {"agent/machine/evadts", "agent/carrier", "agent/diag", "agent/localapi", "agent/text", "protocol"},
+	"agent/localapi/view":    {"agent/journal", "agent/machine/evadts", "agent/carrier", "agent/diag", "agent/localapi", "agent/text", "protocol"},
 	// doctor is the judgement in a browser, and no part of the device.
 	"agent/web/doctor":       {"agent/diag", "agent/explain", "agent/text"},
 	"agent/web/doctor/wasm":  {"agent/web/doctor"},
 	"agent/web/doctor/build": {},
 	"agent/web/access":       {},
-	"agent/web":              {"agent/diag", "agent/localapi", "agent/localapi/view", "agent/text", "agent/web/access"},
-	"agent/cli":              {"agent/clean", "agent/diag", "agent/flash", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
+	"agent/web":              {"agent/journal", "agent/diag", "agent/localapi", "agent/localapi/view", "agent/text", "agent/web/access"},
+	"agent/cli":              {"agent/journal", "agent/clean", "agent/diag", "agent/flash", "agent/localapi", "agent/machine/evadts", "agent/localapi/view", "agent/text", "protocol"},
 
 	"agent": top,
 	"agent/cmd/cellwarden": {"agent", "agent/board", "agent/cli", "agent/config", "agent/device", "agent/diag",
@@ -139,7 +140,7 @@ var simulators = []string{"agent/machine/vmcsim", "modem/modemtest", "agent/boar
 // pure are the packages whose answers depend on their input alone, so that what
 // a modem said can be replayed for ever.
 var pure = []string{"modem/threegpp", "modem/transcript", "modem/profile", "protocol", "agent/instant", "agent/carrier", "agent/remedy", "agent/goodset", "agent/clean",
-	"agent/diag", "agent/meter", "agent/record", "agent/core", "agent/update",
+	"agent/diag", "agent/meter", "agent/record", "agent/core", "agent/journal", "agent/update",
 	"agent/machine/crc16", "agent/machine/evadts", "agent/machine/audit", "protocol/backend/fleet", "agent/machine/dex",
 	"agent/machine/ddcmp", "agent/machine/mdb", "agent/machine"}
 

@@ -85,8 +85,10 @@ type Core struct {
 	slowAt    time.Duration
 	linkAt    time.Duration
 	reportAt  time.Duration
-	askError  bool // read the error report in the next round
-	askAPN    bool // and the APN
+	aimUntil  time.Duration // the level alone is read, every second
+	fullAt    time.Duration // when a whole round is due meanwhile
+	askError  bool          // read the error report in the next round
+	askAPN    bool          // and the APN
 	lostSeen  diag.Loss
 	whyAt     time.Duration // when the report was last asked for
 	oneWay    oneWay
@@ -372,6 +374,10 @@ func (c *Core) Step(ev Event) []Effect {
 		judge = false
 	case Repair:
 		c.repair(e.On)
+	case Aim:
+		c.aimUntil = c.now.Mono + min(max(e.For, 0), aimMost)
+		c.pollAt = min(c.pollAt, c.now.Mono)
+		judge = false
 	case Did:
 		c.did(e.What)
 	case RemedyBegun:
@@ -465,7 +471,15 @@ func (c *Core) Next() time.Duration {
 var (
 	quickRound = []string{"functionality", "sim", "registration", "radio", "cell", "attach", "contexts", "addresses"}
 	slowRound  = []string{"iccid", "imsi", "operator", "apn", "presence", "locks", "sms", "temperature", "backoff", "counters"}
+	aimRound   = []string{"radio", "cell"}
 	errorRound = []string{"error", "operator"}
+)
+
+// Aiming: a person turns the antenna and waits for the figure to follow. It ends by
+// itself: a page that was left open must not keep a modem busy.
+const (
+	aimPoll = time.Second
+	aimMost = 2 * time.Minute
 )
 
 // fastPoll is the poll while a fault is pending or somebody waits: short enough
@@ -481,6 +495,13 @@ func (c *Core) schedule() {
 			qs = append(qs, "identify", "imei")
 			c.identOK = true
 		}
+		if now < c.aimUntil && now < c.fullAt {
+			c.polling = true
+			c.emit(Ask{Queries: append(qs, aimRound...)})
+			c.pollAt = now + aimPoll
+			return
+		}
+		c.fullAt = now + c.pollEvery()
 		qs = append(qs, quickRound...)
 		if c.askError {
 			qs = append(qs, errorRound...)
@@ -504,6 +525,9 @@ func (c *Core) schedule() {
 		c.polling = true
 		c.emit(Ask{Queries: qs})
 		c.pollAt = now + c.pollEvery()
+		if now < c.aimUntil {
+			c.pollAt = now + aimPoll
+		}
 	}
 	if now >= c.linkAt {
 		c.linkAt = now + c.opt.LinkPoll

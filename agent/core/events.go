@@ -138,6 +138,11 @@ type (
 		ID    int
 		Token string
 	}
+	// Aim has the level read every second for so long: somebody turns the antenna.
+	Aim struct {
+		At
+		For time.Duration
+	}
 	// Did is a technician's word that something was done: card_reseated, bill_paid, …
 	Did struct {
 		At

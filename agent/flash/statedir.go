@@ -26,6 +26,7 @@ const (
 // stateSizes are what the slots of a state are made for where a page is not enough.
 var stateSizes = map[string]int{
 	Meter:     8 << 10,          // plans, books and the history of one card
+	"journal": 28 << 10,         // thirty days, deflated; both slots stay below 64 KB
 	"machine": 8<<10 - slotHead, // habit by the hour of the week, counters and stock of 40 columns, deflated
 }
 

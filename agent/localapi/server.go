@@ -40,6 +40,7 @@ func Handler(b Backend) http.Handler {
 	routes["POST /v1/machine/read"] = s.machinist(readMachine)
 	routes["POST /v1/machine/filled"] = s.machinist(filled)
 	s.workshop(routes)
+	s.chronicle(routes)
 	return routes
 }
 

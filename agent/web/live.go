@@ -179,7 +179,7 @@ func (h *hub) picture(ctx context.Context) {
 // view is what the page shows: the words of the status, and what the script needs as
 // numbers.
 func (h *hub) view(lang text.Lang, s localapi.Status) ([]byte, error) {
-	return json.Marshal(picture{view.Build(lang, h.loc, s), deeds(lang, s.Diagnosis.Class), s.Radio, h.checking.Load()})
+	return json.Marshal(picture{view.Build(lang, h.loc, s), deeds(lang, s.Diagnosis.Class), s.Radio, text.Word(lang, "grade", s.Radio.Grade), h.checking.Load()})
 }
 
 // picture is one answer for the page's script.
@@ -187,6 +187,7 @@ type picture struct {
 	Page     view.Page            `json:"page"`
 	Deeds    []deed               `json:"deeds"`
 	Radio    localapi.RadioStatus `json:"radio"`
+	Grade    string               `json:"grade"`
 	Checking bool                 `json:"checking"`
 }
 

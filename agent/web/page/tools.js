@@ -122,9 +122,8 @@ function beginAim() {
   const big = el("div", "big", "–");
   const mid = el("p", "mid");
   const best = el("p", "mid");
-  const cells = el("div", "");
   const said = el("p", "said");
-  aim = { best: null, tone: null, big, mid, best_: best, cells, timer: 0, last: "" };
+  aim = { best: null, tone: null, big, mid, best_: best, timer: 0 };
   const keep = async () => { const r = await post("aim"); if (!r.ok) said.textContent = await r.text(); };
   keep().catch(() => {});
   aim.timer = setInterval(() => keep().catch(() => {}), 45000);
@@ -134,8 +133,6 @@ function beginAim() {
   });
   dialog(say("aim"), el("p", "", say("aim_how")), big, mid, best,
     el("p", "row", tone, button(say("aim_again"), () => { aim.best = null; level(); })), said,
-    cells, el("h2", "", say("operators")), el("p", "", say("scan_cost")),
-    el("p", "row", button(say("scan"), (e) => scan(e.currentTarget, cells, said))),
     el("h2", "", say("cross")), el("p", "", say("cross_how")),
     el("p", "row", ...["cross_card_here_ok", "cross_card_here_bad", "cross_card_there_ok", "cross_card_there_bad"].map((d) =>
       button(say("deed." + d), (e) => press(e.currentTarget, "did", { what: d })))));
@@ -158,11 +155,6 @@ function level() {
   aim.mid.textContent = [(r.rsrp_dbm != null ? "RSRP" : "RSSI") + " dBm", r.sinr_db != null ? "SINR " + Math.round(r.sinr_db) + " dB" : "", now.grade].filter(Boolean).join(" · ");
   if (v != null && (aim.best === null || v > aim.best)) aim.best = v;
   aim.best_.textContent = say("best", aim.best === null ? "–" : Math.round(aim.best));
-  const key = JSON.stringify(now.cells);
-  if (now.cells && key !== aim.last) {
-    aim.last = key;
-    aim.cells.replaceChildren(...(now.cells.length ? [el("h2", "", say("cells")), list("ul", now.cells)] : []));
-  }
   if (aim.tone && v != null) beep(aim.tone, v);
 }
 
@@ -176,18 +168,4 @@ function beep(audio, v) {
   g.connect(audio.destination);
   o.start();
   o.stop(audio.currentTime + 0.12);
-}
-
-async function scan(b, cells, said) {
-  b.disabled = true;
-  said.textContent = say("scan_runs");
-  try {
-    const r = await fetch("scan?lang=" + lang, { method: "POST", headers: { "X-Cellwarden-Token": token } });
-    said.textContent = r.ok ? "" : await r.text();
-    if (r.ok) {
-      const found = (await r.json()).networks;
-      cells.replaceChildren(el("h2", "", say("operators")), found.length ? list("ul", found) : el("p", "", say("scan_none")));
-    }
-  } catch (e) { said.textContent = say("no_answer"); }
-  b.disabled = false;
 }
