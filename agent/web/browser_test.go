@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func browser(t *testing.T) context.Context {
+func browser_(t *testing.T) context.Context {
 	t.Helper()
 	bin, err := exec.LookPath("chromium")
 	if err != nil {
@@ -52,7 +52,8 @@ func browser(t *testing.T) context.Context {
 		ctx, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(bin), chromedp.NoSandbox,
 			chromedp.WSURLReadTimeout(2*time.Minute), // of a machine that does much else
 			chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("autoplay-policy", "no-user-gesture-required"))...)
-		ctx, end := chromedp.NewContext(ctx)
+		// Its own complaints are of events that it does not know.
+		ctx, end := chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {}))
 		c.ctx, c.err, c.stop = ctx, chromedp.Run(ctx), []func(){stop, end}
 	})
 	if c.err != nil {
@@ -72,9 +73,9 @@ type tab struct {
 }
 
 // open shows address in a window of w by h pixels.
-func open(t *testing.T, browser context.Context, address string, w, h int64, dark bool) *tab {
+func open(t *testing.T, tabs context.Context, address string, w, h int64, dark bool) *tab {
 	t.Helper()
-	ctx, done := chromedp.NewContext(browser)
+	ctx, done := chromedp.NewContext(tabs)
 	p := &tab{Context: ctx, t: t}
 	own, _, _ := strings.Cut(address, "/?")
 	chromedp.ListenTarget(ctx, func(e any) {
@@ -175,7 +176,7 @@ func withClass(class diag.Code, layer diag.Layer) localapi.Status {
 // For each class the page says the right sentence, in both languages, and what is
 // needed first is on the first screen of a phone and of a panel.
 func TestEachClassInBothLanguages(t *testing.T) {
-	b := browser(t)
+	b := browser_(t)
 	d := newDevice(fixture.Statuses()["healthy"])
 	at := serve(t, d)
 	for _, lang := range text.Langs {
@@ -213,7 +214,7 @@ func TestEachClassInBothLanguages(t *testing.T) {
 func TestCheckNowTellsLayerByLayer(t *testing.T) {
 	d := newDevice(fixture.Statuses()["sim_absent"])
 	at := serve(t, d)
-	b := browser(t)
+	b := browser_(t)
 	p, other := open(t, b, at+"/?lang=en", 390, 844, false), open(t, b, at+"/?lang=zh", 1024, 600, false)
 	p.says("verdict", "SIM")
 	other.says("verdict", "卡")
@@ -239,7 +240,7 @@ func TestCheckNowTellsLayerByLayer(t *testing.T) {
 func TestFaultAppearsAndClearsLive(t *testing.T) {
 	healthy := fixture.Statuses()["healthy"]
 	d := newDevice(healthy)
-	p := open(t, browser(t), serve(t, d)+"/?lang=en", 390, 844, false)
+	p := open(t, browser_(t), serve(t, d)+"/?lang=en", 390, 844, false)
 	p.says("verdict", "Online, all well")
 	p.do(chromedp.Evaluate(`getSelection().selectAllChildren(document.querySelector("#rows dd")); String(getSelection())`, nil))
 	selected := p.eval(`String(getSelection())`)
@@ -265,7 +266,7 @@ func TestFaultAppearsAndClearsLive(t *testing.T) {
 
 func TestButtonsRecordTheRepair(t *testing.T) {
 	d := newDevice(fixture.Statuses()["sim_absent"])
-	p := open(t, browser(t), serve(t, d)+"/?lang=zh", 390, 844, false)
+	p := open(t, browser_(t), serve(t, d)+"/?lang=zh", 390, 844, false)
 	if first := text.T(text.ZH, "deed.card_reseated"); true {
 		p.until(`document.querySelector("#deeds button.main")?.innerText === ` + quote(first))
 		p.press(first)
@@ -279,7 +280,7 @@ func TestButtonsRecordTheRepair(t *testing.T) {
 // What cannot be reached is said, and greys out with its age; it comes back by itself.
 func TestOldVerdictGreysOut(t *testing.T) {
 	d := newDevice(fixture.Statuses()["healthy"])
-	p := open(t, browser(t), serve(t, d)+"/?lang=en", 390, 844, false)
+	p := open(t, browser_(t), serve(t, d)+"/?lang=en", 390, 844, false)
 	p.says("verdict", "Online, all well")
 	d.set(localapi.Status{}, context.DeadlineExceeded)
 	p.until(`document.getElementById("main").classList.contains("old")`)
@@ -298,7 +299,7 @@ func TestPINInTheBrowser(t *testing.T) {
 		h.ServeHTTP(w, r)
 	}))
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
-	b := browser(t)
+	b := browser_(t)
 	try := func(p *tab, pin string) {
 		p.until(`!document.getElementById("door").hidden`)
 		p.do(chromedp.SetValue("#pin", pin, chromedp.ByQuery), chromedp.Click("#enter", chromedp.ByQuery))

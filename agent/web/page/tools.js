@@ -48,11 +48,16 @@ async function slow() {
 function dialog(title, ...children) {
   $("dialog-title").textContent = title;
   $("dialog-body").replaceChildren(...children.filter((c) => c !== "" && c != null));
-  if (!$("dialog").open) $("dialog").showModal();
+  $("dialog").close();
+  $("dialog").showModal();
 }
 
 $("dialog-close").addEventListener("click", () => $("dialog").close());
-$("dialog").addEventListener("close", () => { endAim(); $("dialog-body").replaceChildren(); });
+$("dialog").addEventListener("close", () => {
+  if ($("dialog").open) return; // the word of the one before, which came late
+  endAim();
+  $("dialog-body").replaceChildren();
+});
 
 function tools() {
   $("tools").hidden = role !== "act";
@@ -119,6 +124,7 @@ async function bundle(e) {
 
 // Aiming: the agent asks for the level every second while this is open.
 function beginAim() {
+  endAim();
   const big = el("div", "big", "–");
   const mid = el("p", "mid");
   const best = el("p", "mid");
