@@ -154,6 +154,17 @@ func runAgent(t testing.TB, o Options) (stop func()) {
 	return stop
 }
 
+// await waits until an agent is ready. One that ends instead says why.
+func await(t testing.TB, ready <-chan struct{}, stop func()) {
+	t.Helper()
+	select {
+	case <-ready:
+	case <-time.After(testPatience):
+		stop()
+		t.Fatal("the agent did not get ready")
+	}
+}
+
 // console is a backend: it sends commands and hears everything.
 type console struct {
 	t      testing.TB

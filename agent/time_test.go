@@ -65,7 +65,7 @@ func lostAgent(t *testing.T, clock *lostClock, dir, broker string) (put func(nam
 	hw.HearTime = clock.hear
 	ready := make(chan struct{})
 	stop = runAgent(t, Options{Config: cfg, Hardware: hw, Ready: func() { close(ready) }})
-	<-ready
+	await(t, ready, stop)
 	client := localapi.NewClient(sock)
 	return func(name string) {
 		t.Helper()
