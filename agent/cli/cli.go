@@ -7,7 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os/signal"
+	ossignal "os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -66,7 +66,7 @@ type Verb struct {
 func (h Hooks) verbs() []Verb {
 	return append([]Verb{
 		{"run", "[--config FILE]", "", h.Run},
-		{"status", "[--all]", "", status},
+		{"status", "[--all] [--watch]", "", status},
 		{"diagnose", "[--direct PORT]", "", diagnose},
 		{"explain", "FILE...", "", h.Explain},
 		{"event", "put NAME [--data JSON | --data-file FILE] [--level LEVEL] [--at TIME] [--no-wait]", "", event},
@@ -78,6 +78,13 @@ func (h Hooks) verbs() []Verb {
 		{"config", "check|show|example", "", h.Config},
 		{"profiles", "", "", h.Profiles},
 		{"update", "FILE|URL [--now] [--again] | status", "", updateVerb},
+		{"log", "[--since 7d|DATE]", "", logVerb},
+		{"signal", "[--once]", "", signal},
+		{"sim", "", "", sim},
+		{"did", "WHAT", "", did},
+		{"repair", "on|off", "", repair},
+		{"codes", "", "", codes},
+		{"completion", "bash|zsh|fish", "", completion(h.verbs)},
 		{"version", "", "", version},
 	}, h.More...)
 }
@@ -85,7 +92,7 @@ func (h Hooks) verbs() []Verb {
 // Main runs one command line, without the program's name, and returns the exit
 // code. It ends on SIGINT and SIGTERM by cancelling the verb's context.
 func Main(args []string, env Env) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := ossignal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	if env.Location == nil {
 		env.Location = time.UTC

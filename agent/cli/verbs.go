@@ -25,10 +25,14 @@ const maxEventInput = 64 << 10
 func status(ctx context.Context, args []string, env Env) int {
 	f := env.flags("status")
 	all := f.Bool("all", false, "everything, however long")
+	live := f.Bool("watch", false, "look again every two seconds, until Ctrl-C")
 	if _, code, ok := f.parse(args, 0, 0); !ok {
 		return code
 	}
 	lang := env.Lang(*f.lang)
+	if *live {
+		return watch(ctx, env, lang, f.client(), *all)
+	}
 	st, err := f.client().Status(ctx)
 	if err != nil {
 		return env.fail(lang, err)

@@ -314,3 +314,6 @@ func TestPINInTheBrowser(t *testing.T) {
 		t.Errorf("a reader sees %s of an actor's buttons", shown)
 	}
 }
+
+// awaitPromise has an expression's promise waited for.
+func awaitPromise(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }

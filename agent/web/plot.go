@@ -15,7 +15,7 @@ import (
 // Size of a plot in its own units, with room for what stands beside the axes.
 const (
 	plotW, plotH              = 360, 150
-	padLeft, padRight         = 34, 6
+	padLeft, padRight         = 40, 6
 	padTop, padBottom         = 8, 20
 	rsrpLow, rsrpHigh float64 = -125, -65 // dBm
 	hole                      = 11 * time.Minute

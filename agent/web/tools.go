@@ -20,6 +20,7 @@ const exportFor = 2 * time.Minute
 func (s *site) tools(read, act localapi.Routes) {
 	read["GET /plot"] = s.plot
 	read["GET /log"] = s.log
+	read["GET /v1/line"] = s.line
 	act["POST /identities"] = s.identities
 	act["POST /handover"] = s.handover
 	act["POST /qr"] = s.qr
@@ -281,4 +282,18 @@ func (s *site) aim(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// line is the whole state in one line of text, for a display of the machine's own.
+func (s *site) line(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
+	defer cancel()
+	st, err := s.Backend.Status(ctx)
+	if err != nil {
+		refuse(w, lang(r), err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	io.WriteString(w, view.Line(lang(r), st)+"\n") // an error here means that the browser has gone
 }

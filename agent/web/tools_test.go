@@ -189,3 +189,12 @@ func TestToolsInTheBrowser(t *testing.T) {
 	p.press("Support bundle")
 	p.says("tools", "saved as cellwarden-")
 }
+
+func TestOneLineForADisplay(t *testing.T) {
+	h := page_(t, newDevice(fixture.Statuses()["sim_absent"]))
+	for path, want := range map[string]string{"/v1/line?lang=zh": "E06 " + text.Class(text.ZH, "sim_absent").Title + "\n", "/v1/line?lang=en": "E06 No SIM card found\n"} {
+		if w := ask(h, "GET", path, "localhost", "127.0.0.1"); w.Code != 200 || w.Body.String() != want {
+			t.Errorf("%s = %d %q, want %q", path, w.Code, w.Body, want)
+		}
+	}
+}
