@@ -82,6 +82,7 @@ type loop struct {
 	overData    func(addr string) bool
 	wayKnown    bool // overData knows; else it says no to all
 	commitEvery time.Duration
+	journalSum  [32]byte                                      // of the diary as it was last saved
 	journalAt   time.Duration                                 // mono of the diary's next save
 	commitAt    time.Duration                                 // mono; 0 when nothing is staged
 	openReal    func() (*outbox.Outbox, outbox.Report, error) // the outbox on the flash

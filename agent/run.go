@@ -133,6 +133,7 @@ func newLoop(o Options, id string, q *queue) (*loop, error) {
 		budget: newBudget(cfg.Uplink.DailyBudgetBytes, files.Load("budget"), func(b []byte) error { return files.Save("budget", b) }), commitEvery: cfg.Store.CommitEvery.Std(),
 		waiting: map[uint64]chan<- error{}, tokens: map[string]chan<- accepted{}, watchers: map[string]*watcher{}, watching: map[chan struct{}]struct{}{},
 		saved: map[string]error{}, troubles: troubles{}, uplink: uplinkView{on: len(cfg.Uplink.Brokers) > 0, portState: "absent"}}
+	l.journalSum = sha256.Sum256(l.journal.Bytes())
 	if l.core, err = startCore(copt, o, files, files.Kept(flash.Meter)); err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func fleetOf(t testing.TB, n int) *store.Store {
 			}
 			if i%40 == 0 && i < 2000 {
 				for k := range 48 {
-					do(`INSERT INTO state (device, ep, seq, at, at_ok, arrived, class, verdict, rsrp, rat, plmn, used, own, quota, waiting, uptime) VALUES (?, 'e', ?, ?, TRUE, ?, 'healthy', 'healthy',
+					do(`INSERT INTO state (device, seq, at, at_ok, arrived, class, rsrp, rat, plmn, used, own, quota, waiting, uptime) VALUES (?, ?, ?, TRUE, ?, 'healthy',
 						?, 'lte', '46000', ?, 0, 0, 0, 0)`, i, k+1, ms-int64(48-k)*3600_000, ms, -90-float64(k%7), int64(k)<<19)
 				}
 			}
