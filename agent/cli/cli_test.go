@@ -532,7 +532,7 @@ func TestConfirmNamesTheClasses(t *testing.T) {
 	if code != 1 || d.said.Class != "" {
 		t.Errorf("exit %d, told %+v", code, d.said)
 	}
-	for _, want := range []string{`no class "no_signal"`, "  over_quota              流量用尽停网\n", "  sim_absent "} {
+	for _, want := range []string{`no class "no_signal"`, "  over_quota              流量超套停机\n", "  sim_absent "} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("%q is not in:\n%s", want, errs)
 		}

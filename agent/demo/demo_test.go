@@ -39,7 +39,7 @@ func TestStory(t *testing.T) {
 	}
 	for _, words := range []string{
 		"== 1 ", "== 2 ", "== 3 ", "== 4 ", "== 5 ", "sale #1 is here", "WARNING 80 %", "WARNING 95 %", "+CGEV: NW PDN DEACT 1",
-		"over_quota, confirmed", "back by itself? yes, on 2026-04-01 00:00", "流量用尽停网（已确认）", "CLEAR over_quota", "each once",
+		"over_quota, confirmed", "back by itself? yes, on 2026-04-01 00:00", "流量超套停机（已确认）", "CLEAR over_quota", "each once",
 	} {
 		if !strings.Contains(out.String(), words) {
 			t.Errorf("nobody said %q in\n%s", words, &out)
