@@ -10,6 +10,7 @@ type use struct {
 
 var uses = []use{
 	{"paho.mqtt.golang", "MQTT: session, QoS 1, packets", []string{"github.com/eclipse/paho.mqtt.golang"}},
+	{"rsc.io/qr", "QR of the verdict and of numbers, on the page", []string{"rsc.io/qr"}},
 	{"gorilla/websocket", "paho can speak MQTT over it; not used", []string{"github.com/gorilla/websocket"}},
 	{"golang.org/x/net: proxies", "paho names them; not used", []string{"golang.org/x/net/proxy", "golang.org/x/net/internal/socks"}},
 	{"golang.org/x/net: ip", "beevik/ntp names it, for a TTL", []string{"golang.org/x/net/ipv4", "golang.org/x/net/bpf", "golang.org/x/net/internal"}},
