@@ -93,3 +93,24 @@ func TestTargetCheckWords(t *testing.T) {
 		}
 	}
 }
+
+// On a fresh machine /etc/cellwarden is not there: the verb makes it, and never writes
+// over a file that somebody has edited.
+func TestConfigExampleBeginsAFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "etc", "cellwarden", "cellwarden.toml")
+	if err := writeExample(name); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+	if err := os.WriteFile(name, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeExample(name); err == nil || !strings.Contains(err.Error(), "edit it") {
+		t.Errorf("written over: %v", err)
+	}
+	if b, err := os.ReadFile(name); err != nil || string(b) != "mine" {
+		t.Errorf("%q %v", b, err)
+	}
+}

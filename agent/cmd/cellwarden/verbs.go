@@ -6,8 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"cellwarden/agent"
 	"cellwarden/agent/cli"
@@ -125,6 +127,7 @@ func deviceLang() string {
 func configVerb(_ context.Context, args []string, env cli.Env) int {
 	f := flags("config", env)
 	path := f.String("config", config.DefaultPath, "the config file")
+	out := f.String("o", "", "example: the file to write, with its folder; one that is there stays")
 	if len(args) == 0 {
 		return failed(env, fmt.Errorf("config: say check, show or example"))
 	}
@@ -136,6 +139,12 @@ func configVerb(_ context.Context, args []string, env cli.Env) int {
 	}
 	switch args[0] {
 	case "example":
+		if *out != "" {
+			if err := writeExample(*out); err != nil {
+				return failed(env, err)
+			}
+			return 0
+		}
 		fmt.Fprint(env.Stdout, config.Example)
 		return 0
 	case "check", "show":
@@ -157,6 +166,26 @@ func configVerb(_ context.Context, args []string, env cli.Env) int {
 		return 0
 	}
 	return failed(env, fmt.Errorf("config %s: say check, show or example", args[0]))
+}
+
+// writeExample begins a config file. It may come to hold a password, so that only its
+// owner reads it, and a file that is there is never written over.
+func writeExample(name string) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return fmt.Errorf("config example: %w", err)
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("config example: %s is there already: edit it, or name another file", name)
+	}
+	if err != nil {
+		return fmt.Errorf("config example: %w", err)
+	}
+	_, err = io.WriteString(file, config.Example)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("config example: %s: %w", name, err)
+	}
+	return nil
 }
 
 // logTraffic writes each line that passes the modem's port into the log, at the
