@@ -117,7 +117,7 @@ func TestDefaultTimesHoldThirtySeconds(t *testing.T) {
 func TestMissingFileTellsHowToMakeOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cellwarden.toml")
 	_, err := Load(path)
-	want := path + ": no such file; make one with: cellwarden config example > " + path
+	want := path + ": no such file; make one with: cellwarden config example -o " + path
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

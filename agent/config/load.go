@@ -77,7 +77,7 @@ func unreadable(path string, err error) Problems {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		p.What = "no such file"
-		p.Cure = "make one with: cellwarden config example > " + path
+		p.Cure = "make one with: cellwarden config example -o " + path
 	case errors.Is(err, errTooLong):
 		p.Cure = "see cellwarden config example for what belongs in it"
 	}
