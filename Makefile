@@ -2,7 +2,7 @@
 # two that a newcomer needs. Everything runs from a fresh clone with Go and make.
 
 .DEFAULT_GOAL := help
-.PHONY: doctor-page footprint fuzz help demo build all-targets packages release sbom test test-targets test-system lint bench score clean test-packages
+.PHONY: demo-fleet fleet-month doctor-page footprint fuzz help demo build all-targets packages release sbom test test-targets test-system lint bench score clean test-packages
 
 # What a build says of itself: `cellwarden version`.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -26,6 +26,12 @@ help: ## list the commands
 
 demo: ## one story from "online" to "over quota" and back, no root, no modem
 	@go run ./agent/cmd/demo
+
+demo-fleet: ## thirty machines and one afternoon: what the backend makes of each silence, with and without the SIM platform
+	@go run ./protocol/cmd/cellwarden-fleet -machines 30 -districts 1 -from 2026-11-24T04:00:00Z -for 6h -poll 2m -rate 25 -v
+
+fleet-month: ## a month of a hundred machines with the real core, judged by cause (minutes)
+	@go run ./protocol/cmd/cellwarden-fleet -machines 100 -for 720h -poll 15m
 
 demo-backend: ## the backend's side: broker, receiver, twenty machines, webhook and page, in one process
 	@go run ./protocol/cmd/demo-backend
