@@ -59,7 +59,7 @@ func TestTargetVerb(t *testing.T) {
 		t.Errorf("check of a board where things are missing: exit %d", code)
 	}
 	out, _, code = target(t, "check", own, "--lang", "zh", "--root", t.TempDir())
-	if code != 3 || !strings.Contains(out, "缺失      模块串口: /dev/ttyAMA9") {
+	if code != 3 || !strings.Contains(out, "缺失      模组串口: /dev/ttyAMA9") {
 		t.Errorf("check --lang zh: exit %d\n%s", code, out)
 	}
 	out, _, code = target(t, "check", "--json", own)
