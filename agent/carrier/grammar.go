@@ -95,12 +95,21 @@ func (l lexicon) read(text string) *reading {
 	return r
 }
 
+// oneOfSeveral are words by which the holder of an account is told of one of its
+// lines, named by its number: not this one.
+var oneOfSeveral = [...]string{"on your account", "under your account", "in your account", "linked to your account", "attached to your account",
+	"associated with your account", "that you pay for", "under your name", "registered in your name"}
+
 // subject tells a clause that speaks of another number or service, wherever it
 // names it; the operator's own systems and the network only where they stand
 // before what is said.
 func subject(c *clause) role {
-	if strings.Contains(c.text, "on your account") && strings.ContainsAny(c.text, "0123456789") {
-		return rOther // one of several lines
+	if strings.ContainsAny(c.text, "0123456789") {
+		for _, holds := range oneOfSeveral {
+			if strings.Contains(c.text, holds) {
+				return rOther
+			}
+		}
 	}
 	for _, t := range c.tokens {
 		switch {
@@ -257,13 +266,24 @@ func (r *reading) back(c *clause, t token, a aspect, spent bool, add func(role, 
 	case a.neg || a.cond:
 	case a.future || a.purpose || a.ask || a.after || followed(c, t, "后", "之后"):
 		r.promised = r.promised || !a.inherited && !a.purpose
-	case a.past || effect:
+	case a.past || effect || containsVerb(t.word(c)):
 		add(rBack, t)
 	case paid:
 		add(rBack, t)
 	default:
 		r.promised = r.promised || !a.inherited
 	}
+}
+
+// containsVerb reports whether a word for a return has its own sign that it has
+// happened inside: "is back on", "has been lifted".
+func containsVerb(word string) bool {
+	for _, v := range [...]string{"is ", "are ", "has been "} {
+		if strings.Contains(word, v) {
+			return true
+		}
+	}
+	return false
 }
 
 // opens reports whether a word for opening in clause i is said of the line.

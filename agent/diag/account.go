@@ -3,6 +3,7 @@ package diag
 import (
 	"time"
 
+	"cellwarden/agent/carrier"
 	"cellwarden/agent/meter"
 	"cellwarden/protocol"
 )
@@ -238,6 +239,8 @@ func (k *Known) neighbourRules(h *hits) {
 		// One other machine may be down for any reason of its own.
 	case n.SamePoolDown >= 3 && n.SameCarrierDown <= n.SamePoolDown && n.SameCarrierDown < n.SameCarrier:
 		// Of the operator's machines only those of one pool are down.
+	case n.SameCarrier >= 3 && 2*n.SameCarrierDown >= n.SameCarrier && n.SameCarrierDown < n.SameCarrier && k.toldOverloaded():
+		// An overloaded network turns away many: it says itself what ails it.
 	case n.SameCarrier >= 3 && 2*n.SameCarrierDown >= n.SameCarrier:
 		h.add("neighbours_down", "backend", n.SameCarrierDown, n.SameCarrier)
 	case n.SameCarrier >= 3 && 10*n.SameCarrierDown >= 3*n.SameCarrier:
@@ -250,6 +253,16 @@ func (k *Known) neighbourRules(h *hits) {
 	}
 }
 
+// toldOverloaded: the newest reject of the registration says congestion (EMM, GMM,
+// MM and 5GMM cause 22).
+func (k *Known) toldOverloaded() bool {
+	if len(k.rejects) == 0 {
+		return false
+	}
+	r := k.rejects[len(k.rejects)-1]
+	return !r.rej.Cause.Protocol.SessionProtocol() && r.rej.Cause.Number == 22 && k.within(r.at, rejectWindow)
+}
+
 func (k *Known) changeRules(h *hits) {
 	bound := k.plan.value.Plan.IMEIBound
 	switch k.imeiChanged() {
@@ -260,7 +273,9 @@ func (k *Known) changeRules(h *hits) {
 			h.add("imei_changed", "config")
 		}
 	case no:
-		h.add("imei_same", "config")
+		if word, told := k.lastWord(); !told || word != carrier.StopIMEI {
+			h.add("imei_same", "config") // else the operator compares with another device than ours
+		}
 	}
 	if bound != nil && !*bound {
 		h.add("imei_unbound", "plan")

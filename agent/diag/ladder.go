@@ -14,6 +14,7 @@ type sight struct {
 	drop  float64 // a fall of the level that stays, in dB
 	// how the port, the card and the service were found: layers above ask again
 	port0, sim0, service0 GateState
+	hostFails             bool // what fails is the host's end of the session: its interface, address or route
 }
 
 func (k *Known) look() *sight {

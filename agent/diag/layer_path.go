@@ -16,6 +16,8 @@ func (k *sight) pathGates() (path, service GateState) {
 		return GatePassed, GateFailed
 	case third == yes && own == no && u.namesDead && !u.answered("own"):
 		return GateFailed, GateMasked
+	case third == yes && own == no && u.largeStall:
+		return GateFailed, GateMasked
 	case own == yes && k.comesAndGoes():
 		return GateFailed, GateMasked
 	case own == yes:
@@ -120,6 +122,9 @@ func (k *sight) pathRules(h *hits) {
 	if up := k.sessionIsUp(); (k.registered() == no && up != yes || up == no) && !k.pathProof() {
 		return // without a session nothing can pass: that is no news of its own
 	}
+	if k.hostFails && !k.pathProof() {
+		return // what never left this host met no silence
+	}
 	u := k.plane
 	third, own := u.lastOK("third_party"), u.ownOK()
 	pingOK, modemBad, dns, times := k.moduleProbes()
@@ -155,6 +160,8 @@ func (k *sight) pathRules(h *hits) {
 		h.add("carrier_names_dead", "probe:dns")
 	case third == yes && own == no && k.slowedPlan() && !u.answered("own"):
 		h.add("slow_or_dead", "probe:own")
+	case third == yes && own == no && u.largeStall:
+		h.add("large_stall", "probe:tls")
 	case third == yes && own == no && u.slowConnects:
 		h.add("own_dead_slow", "probe:own")
 		h.add("path_ok", "probe:third_party")
@@ -227,6 +234,10 @@ func (k *Known) moduleProbes() (ok bool, bad string, dns bool, times int) {
 				ok = true
 			} else {
 				bad, times = "ping", times+1
+			}
+		case "dhcp":
+			if !p.value.OK {
+				bad, times = "DHCP", times+1
 			}
 		case "dns":
 			if p.value.OK {

@@ -47,6 +47,7 @@ func (k *Known) sessionIsUp() tri {
 // judgeSession: does a data session stand, with an address?
 func (k *sight) judgeSession(h *hits) GateState {
 	if k.hostRules(h) {
+		k.hostFails = true
 		return GateFailed
 	}
 	before := len(*h)

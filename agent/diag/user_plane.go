@@ -95,6 +95,9 @@ type userPlane struct {
 	slowConnects bool
 	// loginRefused: the own service answered and would not let us in.
 	loginRefused bool
+	// largeStall: of others small exchanges are answered, and a TLS handshake, whose
+	// packets are large, is not, no more than the own service's.
+	largeStall bool
 	// namesDead: the operator's name server does not answer, while an address that
 	// needs no name does; what has a name cannot be judged by it.
 	namesDead bool
@@ -175,6 +178,9 @@ func (k *Known) userPlane() userPlane {
 	}
 	u.slowConnects = state["tls/third_party"] != "ok" && state["http/third_party"] != "ok" && slow(u.last["third_party"]) &&
 		u.last["own"].Result == "timeout" && state["tcp/own"] != "timeout"
+	small := state["tcp/third_party"] == "ok" || state["http/third_party"] == "ok" || state["dns/third_party"] == "ok"
+	u.largeStall = small && state["tls/third_party"] == "timeout" && state["tcp/own"] != "timeout" &&
+		(state["tls/own"] == "timeout" || state["broker/own"] == "timeout" && state["tls/own"] == "")
 	if r, asked := state["dns/carrier"]; asked && r != "ok" {
 		u.namesDead = state["tcp/third_party"] == "ok" && state["tls/third_party"] != "ok" && state["http/third_party"] != "ok" && state["dns/own"] != "ok" &&
 			state["dns/third_party"] != "ok"

@@ -34,7 +34,8 @@ func (p Purpose) AsksNetwork() bool { return p.Has(Attaches | OpensSession | Sta
 // Sources: TS 27.007 §7.3, §10.1.9, §10.1.10; the vendors' TCP/IP manuals:
 // Quectel (+Q...), SIMCom (+CIP..., +CA..., +NETOPEN), Telit (#...), Cinterion
 // (^S...), u-blox (+U...), Sierra (+K...), Neoway (+XIIC, $MYNETACT), Fibocom
-// (+MIP..., +GTRNDIS), Huawei (^NDISDUP), ZTE (+ZIPCALL), HiSilicon NB (+NS...).
+// (+MIP..., +GTRNDIS), Huawei (^NDISDUP), ZTE (+ZIPCALL, +ZGACT), HiSilicon NB
+// (+NS...), GosunCn (+ZECMCALL), Ericsson (*ENAP), MeiG (+ECMDUP), Intel (+XDATACHANNEL).
 var purposes = []struct {
 	begins string
 	is     Purpose
@@ -45,6 +46,8 @@ var purposes = []struct {
 	{"#SGACT=1,1", OpensSession}, {"+QNETDEVCTL=1", OpensSession}, {"+SAPBR=1,", OpensSession},
 	{"^NDISDUP=1,1", StartsSession}, {"+NETOPEN", StartsSession}, {"+XIIC=1", StartsSession}, {"+MIPCALL=1", StartsSession},
 	{"$QCRMCALL=1,1", StartsSession}, {"$MYNETACT=", StartsSession}, {"+KCNXUP=", StartsSession}, {"+ZIPCALL=1", StartsSession},
+	{"+ZGACT=1", StartsSession}, {"+ZECMCALL=1", StartsSession}, {"*ENAP=1", StartsSession}, {"^SICA=1", StartsSession}, {"!SCACT=1", StartsSession},
+	{"+ECMDUP=1", StartsSession}, {"+XDATACHANNEL=1", StartsSession},
 	{"+CGATT=1", Attaches}, {"+COPS=0", Attaches}, {"+COPS=1", Attaches},
 
 	{"+QIOPEN", Connects}, {"+QSSLOPEN", Connects}, {"+QMTOPEN", Connects}, {"+QHTTPGET", Connects}, {"+QHTTPPOST", Connects},

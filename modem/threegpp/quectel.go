@@ -533,3 +533,9 @@ func parseQIND(l line) []Fact {
 	}
 	return quiet
 }
+
+// parseIPURC reads "+IP: 100.100.1.27" of BC26 and its kin (Quectel BC26 AT
+// manual): the attach gave an address.
+func parseIPURC(l line) []Fact {
+	return one(ContextState{CID: 1, Active: usableAddr(l.body), Addr: l.body})
+}

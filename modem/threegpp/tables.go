@@ -34,7 +34,7 @@ var prefixes = table{
 	{"+QINISTAT", answer, parseQINISTAT}, {"+QNWLOCK", answer, parseQNWLOCK}, {"+QCFG", answer, parseQCFG},
 	{"+QNWPREFCFG", answer, parseQNWPREFCFG}, {"+QNWCFG", answer, parseQNWCFG}, {"+QTEMP", answer, parseQTEMP},
 	{"+QIND", event, parseQIND}, {"+QUSIM", event, ignore}, {"+QCCID", answer, parseICCID}, {"+QSPN", answer, ignore},
-	{"+QSTK", event, ignore}, {"+QURCCFG", answer, ignore}, {"+QUIMSLOT", answer, parseSlot}, {"+QDSIM", answer, parseSlot},
+	{"+IP", event, parseIPURC}, {"+QSTK", event, ignore}, {"+QURCCFG", answer, ignore}, {"+QUIMSLOT", answer, parseSlot}, {"+QDSIM", answer, parseSlot},
 
 	// SIMCom, and the SIM800 stack that openLuat and Ai-Thinker copied
 	{"+CPSI", both, parseCPSI}, {"+CNSMOD", both, parseCNSMOD}, {"+CNMP", answer, parseCNMP},

@@ -146,8 +146,10 @@ func level(s string) *float64 {
 	return &v
 }
 
-// shellRows are the calls themselves.
+// shellRows are the calls themselves, and a host's quest for an address.
 var shellRows = []row{
+	r("DHCP", `^(?:\S+ )?udhcpc(?:\[\d+\])?: no lease|^no dhcpoffers received|^dhcpcd.*: timed out`, leaseRefused),
+	r("DHCP", `^(?:\S+ )?udhcpc(?:\[\d+\])?: (?:sending|started)|^dhc(?:pdiscover|prequest) on `, nil),
 	r("host tools", `^(?:sudo )?ping\d? .*-I ?(?:wwan|ppp|usb|rmnet|lte|cdc)\w*.*$`, func(h *host, m []string) []threegpp.Fact {
 		*h = *newHost()
 		h.ping = "host"
@@ -162,6 +164,10 @@ var shellRows = []row{
 		*h = *newHost()
 		return nil
 	}),
+}
+
+func leaseRefused(h *host, m []string) []threegpp.Fact {
+	return one(threegpp.ModemProbe{Probe: "dhcp", Target: "host", Result: "timeout", Detail: m[0]})
 }
 
 func reg(stat threegpp.RegStat) threegpp.Registration {

@@ -113,6 +113,9 @@ var kernelRows = []row{
 	r("kernel", `^usb [\d.-]+: usb disconnect`, func(h *host, m []string) []threegpp.Fact {
 		return one(threegpp.Restarted{Text: "USB disconnect"})
 	}),
+	r("kernel", `^usb [\d.-]+: device (?:descriptor read.*error|not (?:accepting|responding))`, func(h *host, m []string) []threegpp.Fact {
+		return one(threegpp.Restarted{Text: "USB disconnect"}) // it went and did not come back whole
+	}),
 	r("kernel", `^(?:usb [\d.-]+: |option(?:1)? |qmi_wwan|cdc_mbim|cdc_ncm|usbserial|usbcore|usb_wwan|gsm modem \()`, nil),
 }
 
