@@ -239,7 +239,7 @@ func (k *Known) neighbourRules(h *hits) {
 		// One other machine may be down for any reason of its own.
 	case n.SamePoolDown >= 3 && n.SameCarrierDown <= n.SamePoolDown && n.SameCarrierDown < n.SameCarrier:
 		// Of the operator's machines only those of one pool are down.
-	case n.SameCarrier >= 3 && 2*n.SameCarrierDown >= n.SameCarrier && n.SameCarrierDown < n.SameCarrier && k.toldOverloaded():
+	case n.SameCarrierDown < n.SameCarrier && n.SameCarrierDown > 0 && k.toldOverloaded():
 		// An overloaded network turns away many: it says itself what ails it.
 	case n.SameCarrier >= 3 && 2*n.SameCarrierDown >= n.SameCarrier:
 		h.add("neighbours_down", "backend", n.SameCarrierDown, n.SameCarrier)
@@ -253,14 +253,18 @@ func (k *Known) neighbourRules(h *hits) {
 	}
 }
 
-// toldOverloaded: the newest reject of the registration says congestion (EMM, GMM,
-// MM and 5GMM cause 22).
+// toldOverloaded: the newest reject says congestion (cause 22 of the registration)
+// or want of resources (cause 26 of the session).
 func (k *Known) toldOverloaded() bool {
 	if len(k.rejects) == 0 {
 		return false
 	}
 	r := k.rejects[len(k.rejects)-1]
-	return !r.rej.Cause.Protocol.SessionProtocol() && r.rej.Cause.Number == 22 && k.within(r.at, rejectWindow)
+	full := 22
+	if r.rej.Cause.Protocol.SessionProtocol() {
+		full = 26
+	}
+	return r.rej.Cause.Number == full && k.within(r.at, rejectWindow)
 }
 
 func (k *Known) changeRules(h *hits) {

@@ -291,7 +291,7 @@ func (k *sight) unfailed(d *Diagnosis, ws []weighed, table *Weights) {
 	case reg == GatePassed && !k.restartedOnly():
 		well = 0.8
 	}
-	if well > 0 && !blind && (port != GateUnknown || service == GatePassed) {
+	if well > 0 && !blind && (port != GateUnknown || service == GatePassed || path == GatePassed) {
 		d.Class, d.Verdict = Healthy, AllWell
 		d.Candidates = []Candidate{{Healthy, well}}
 		if path == GateUnknown && service == GateUnknown {

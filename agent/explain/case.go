@@ -393,7 +393,7 @@ func (e Entry) observe(see func(string, any)) {
 	}
 	switch {
 	case e.Cmd != nil && transcript.IsHostCommand(*e.Cmd):
-		facts, _ := transcript.HostLines(e.Resp)
+		facts, _ := transcript.HostLines(append([]string{*e.Cmd}, e.Resp...)) // the call tells what its lines speak of
 		for _, f := range facts {
 			see(source("host:", *e.Cmd), f)
 		}

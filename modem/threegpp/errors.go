@@ -27,7 +27,11 @@ func parseCEER(l line) []Fact {
 	if e.Neutral {
 		return facts
 	}
-	if causes := CausesByText(l.body); len(causes) > 0 {
+	causes := CausesByText(l.body)
+	if len(causes) == 0 && hasWords(plain, "pdp authentication failure") {
+		causes = []RejectCause{{Protocol: ESM, Number: 29}} // the name of CME 149 (TS 27.007 §9.2.2)
+	}
+	if len(causes) > 0 {
 		facts = append(facts, Reject{Cause: causes[0], Procedure: procedureIn(plain, causes[0].Protocol), Text: e.Text, Source: l.name})
 	}
 	return facts

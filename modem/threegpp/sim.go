@@ -7,7 +7,7 @@ import "strings"
 var pinStates = map[string]SIMState{
 	"READY": SIMReady, "SIM PIN2": SIMReady, "SIM PUK2": SIMReady,
 	"SIM PIN": SIMPIN, "SIM PUK": SIMPUK,
-	"NOT INSERTED": SIMAbsent, "SIM NOT INSERTED": SIMAbsent, "ABSENT": SIMAbsent,
+	"NOT INSERTED": SIMAbsent, "NO SIM": SIMAbsent, "NO CARD": SIMAbsent, "NOSIM": SIMAbsent, "SIM NOT INSERTED": SIMAbsent, "ABSENT": SIMAbsent,
 	"REMOVED": SIMRemoved, "SIM REMOVED": SIMRemoved,
 	"NOT READY": SIMNotReady, "SIM NOT READY": SIMNotReady,
 	"FAILURE": SIMFailure, "SIM FAILURE": SIMFailure, "ERROR": SIMFailure,

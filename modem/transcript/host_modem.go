@@ -40,6 +40,16 @@ var mmRows = []row{
 	r("mmcli", `^(?:general|hardware|system|numbers|modes|bands|ip|3gpp|sim|status|bearer|properties|statistics)? *\|? *(?:path|device id|manufacturer|model|firmware revision|carrier config|carrier config revision|h/w revision|supported|current|equipment id|device|physdev|drivers|plugin|primary port|ports|own|unlock retries|access tech|enabled locks|operator name|primary sim path|sim slot paths|ue mode of operation|initial bearer path|initial bearer apn|initial bearer ip type|pdn|method|prefix|gateway|dns|mtu|duration|bytes rx|bytes tx|attempts|attempts-failed|failed-attempts|ip type|roaming|suspended|multiplexed|ip timeout|interface|emergency only|active|imsi|iccid|operator id|gid1|pco|uplink-speed|downlink-speed|start date) *:`, nil),
 	// ModemManager's log
 	r("ModemManager", `3gpp registration state changed \([\w-]+ (?:->|→|-+>) ([\w-]+)\)`, func(h *host, m []string) []threegpp.Fact { return registration(m[1]) }),
+	r("ModemManager", `connection attempt #?\d+ failed: (?:\w+: )?['"]?([\w -]+)`, func(h *host, m []string) []threegpp.Fact {
+		if f := sessionCause(strings.ReplaceAll(strings.TrimSpace(m[1]), " ", "-"), "ModemManager"); f != nil {
+			return f
+		}
+		return noSession(m[1])
+	}),
+	// Back from connecting: it did not come about. The reason, if any, has its own line.
+	r("ModemManager", `state changed \(connecting (?:->|→|-+>) (registered|enabled|searching)\)`, func(h *host, m []string) []threegpp.Fact {
+		return append(mmState(m[1]), noSession("connecting failed")...)
+	}),
 	r("ModemManager", `state changed \([\w-]+ (?:->|→|-+>) (\w+)\)`, func(h *host, m []string) []threegpp.Fact { return mmState(m[1]) }),
 	r("ModemManager", `modem in failed state: ([\w-]+)`, func(h *host, m []string) []threegpp.Fact { return sim(m[1]) }),
 	r("ModemManager", `error initializing: (?:.*: )?(sim-missing|sim-error)`, func(h *host, m []string) []threegpp.Fact { return sim(m[1]) }),
