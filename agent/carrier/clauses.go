@@ -115,6 +115,8 @@ func (c *clause) reasonsInParts() []token {
 			why = rArrears
 		case v.is(vMismatch) && noun&nDevice != 0:
 			why = rIMEI
+		case v.is(vFull) && noun&nMoney != 0 && strings.Contains(c.text, "封顶"):
+			why = rQuota // a cap on what may be spent: it is the use that is stopped
 		case v.is(vLack|vFull) && noun&nMoney != 0:
 			why = rArrears
 		case v.is(vLack|vFull) && noun&nData != 0:

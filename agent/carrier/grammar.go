@@ -1,6 +1,7 @@
 package carrier
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -95,6 +96,10 @@ func (l lexicon) read(text string) *reading {
 	return r
 }
 
+// forNumber is something done for a number that is named: one's own is "your
+// number" (您的号码1064****3321).
+var forNumber = regexp.MustCompile(`(?:为|给|替|帮)(?:用户)?[0-9][0-9*x]{6,}`)
+
 // oneOfSeveral are words by which the holder of an account is told of one of its
 // lines, named by its number: not this one.
 var oneOfSeveral = [...]string{"on your account", "under your account", "in your account", "linked to your account", "attached to your account",
@@ -104,6 +109,9 @@ var oneOfSeveral = [...]string{"on your account", "under your account", "in your
 // names it; the operator's own systems and the network only where they stand
 // before what is said.
 func subject(c *clause) role {
+	if forNumber.MatchString(c.text) {
+		return rOther
+	}
 	if strings.ContainsAny(c.text, "0123456789") {
 		for _, holds := range oneOfSeveral {
 			if strings.Contains(c.text, holds) {
@@ -235,7 +243,7 @@ func (r *reading) stop(c *clause, t token, rest []token, a aspect, spent bool, a
 		return
 	case followed(c, t, "的", "提醒", "通知", "原因", "风险", "短信", "问题", "一事", "规则", "查询", "申请", "前"):
 		return
-	case a.neg || a.notYet:
+	case a.neg || a.notYet, once(c, t), withdrawn(c, t):
 		r.denied = true
 		return
 	case a.future || a.cond || a.purpose || a.inherited && !a.past:
@@ -251,6 +259,25 @@ func (r *reading) stop(c *clause, t token, rest []token, a aspect, spent bool, a
 		return
 	}
 	add(what, t)
+}
+
+// once reports whether the clause tells of a stop in the past that is told for
+// another reason: 上月曾因欠费停机2次.
+func once(c *clause, t token) bool {
+	before := strings.ReplaceAll(c.text[:t.at], "未曾", "")
+	return strings.Contains(before, "曾") || strings.Contains(before, "previously ") || strings.Contains(before, "used to be ")
+}
+
+// withdrawn reports whether the stop itself was called off, behind it in the
+// clause: 停机业务已撤销, "the suspension was cancelled".
+func withdrawn(c *clause, t token) bool {
+	for _, off := range [...]string{"撤销", "已取消", "取消成功", "已作废", "未通过", "办理失败", "受理失败", "not gone ahead", "was withdrawn", "has been withdrawn",
+		"was cancelled", "has been cancelled", "was canceled", "has been canceled", "was reversed", "has been reversed"} {
+		if strings.Contains(c.text[t.end:], off) {
+			return true
+		}
+	}
+	return false
 }
 
 // back judges a word for a return.

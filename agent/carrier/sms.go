@@ -48,6 +48,9 @@ func Read(from, text string, sent time.Time) Message {
 	if personal(from) || text == "" {
 		return Message{Meaning: Nothing}
 	}
+	if otherBusiness(from, text) {
+		return Message{Meaning: Nothing}
+	}
 	if len(text) > maxSMSText {
 		text = strings.ToValidUTF8(text[:maxSMSText], "")
 	}
@@ -140,6 +143,27 @@ func (r *reading) stated(why Meaning) bool {
 		}
 	}
 	return false
+}
+
+// lineWords are what a notice about a line cannot do without, whoever writes it.
+// A shop, a bank or a car park stops services too, from the same kind of number.
+var lineWords = [...]string{"流量", "上网", "号码", "门号", "号卡", "停机", "停话", "断网", "复机", "网络", "联网", "数据", "物联", "sim", "机卡", "卡号", "通信", "话费", "套餐",
+	"卡片", "您的卡", "本卡", "该卡", "此卡", "设备", "终端", "基站", "信号", "移动", "联通", "电信", "广电", "imei"}
+
+// otherBusiness reports whether a Chinese text from a rented number (106..., 95...;
+// 1064 is the operators' own for IoT) speaks of no line at all.
+func otherBusiness(from, text string) bool {
+	rented := strings.HasPrefix(from, "106") && !strings.HasPrefix(from, "1064") || strings.HasPrefix(from, "95")
+	if !rented || !strings.ContainsFunc(text, han) {
+		return false
+	}
+	folded := Fold(text)
+	for _, w := range lineWords {
+		if strings.Contains(folded, w) {
+			return false
+		}
+	}
+	return true
 }
 
 // personal reports whether from is an ordinary subscriber's number.

@@ -203,6 +203,9 @@ func (k *sight) independent(c Code, ws []weighed) bool {
 	if (c == SuspendedUnspecified || slices.Contains(members, c)) && k.sim0 == GateUnknown && len(k.rejects) == 0 {
 		return false // nobody read the card, and a locked one is denied too
 	}
+	if onlyToldByText(c, ws) {
+		return false
+	}
 	chans, sources := map[string]float64{}, map[string]bool{}
 	against := 0.0
 	for _, w := range ws {
@@ -231,6 +234,26 @@ func (k *sight) independent(c Code, ws []weighed) bool {
 		}
 	}
 	return false
+}
+
+// onlyToldByText reports whether the reason of a stop is known from an operator's
+// message alone. Free text is misread now and then, by people too: it makes a
+// cause likely, and what confirms it is another word on the same cause, of the
+// platform, the meter or the plan's term.
+func onlyToldByText(c Code, ws []weighed) bool {
+	told := false
+	for _, w := range ws {
+		v, ok := w.effect(c)
+		if strings.HasPrefix(w.hit.rule, "sms_stop") {
+			told = told || ok && v > 0 || c == SuspendedUnspecified
+			continue
+		}
+		named := w.rule.Member || c == IMEILock && w.rule.Channel != "U" && w.rule.Channel != "N"
+		if ok && v >= 5 && named && c != SuspendedUnspecified {
+			return false
+		}
+	}
+	return told
 }
 
 func marginDB(a, b float64) float64 {
