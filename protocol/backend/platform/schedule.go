@@ -245,7 +245,7 @@ func (s *Schedule) Done(job Job, calls int, err error, now time.Time) {
 		}
 		if a.again > 0 {
 			a.at = now.Add(a.again)
-			a.again = min(a.again*2, UrgentMost)
+			a.again = min(a.again*2, s.Again*(UrgentMost/UrgentAgain))
 			if a.not.After(a.at) {
 				a.at = a.not
 			}
