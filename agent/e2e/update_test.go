@@ -118,6 +118,17 @@ confirm_within = "2m"
 	}
 	t.Logf("FIGURE from the command to the confirmed delta (%d bytes) %s", site.served.Load(), seconds(time.Since(began)))
 
+	// The confirmed one starts anew as such: a command that meets the old one's end is
+	// acknowledged and lost, as at any stop.
+	settled := func(version string) {
+		t.Helper()
+		until(t, version+" starting as the confirmed one", patient, func() bool {
+			s, err := m.api.Status(t.Context())
+			return err == nil && len(childrenOf(m.cmd.Process.Pid)) == 0 && s.Uplink.State == "connected"
+		})
+	}
+	settled("v1.1.0")
+
 	// A release that crashes comes back by itself.
 	site.publish(t, "v1.2.0", crashing)
 	offer("u-2", "v1.2.0", "")
@@ -152,6 +163,7 @@ confirm_within = "2m"
 	}
 	t.Logf("FIGURE killed at %d of %d bytes; the server sent %d", have, size, site.served.Load())
 	site.cut.Store(0)
+	settled("v1.3.0")
 
 	// A release that starts and does nothing.
 	site.publish(t, "v1.4.0", hanging)
